@@ -1,0 +1,68 @@
+/*
+ * lookup.h
+ *	  Finding a key in a chain of buckets, for readers and writers alike.
+ */
+#ifndef SM_LOOKUP_H
+#define SM_LOOKUP_H
+
+#include "index.h"
+#include "log.h"
+#include "map.h"
+
+/* A reader validates when it has followed that many links.  (R4) */
+#define SM_LINKS_BETWEEN_VALIDATIONS 16
+
+/* A slot whose entry has the key, as it was when it was loaded. */
+typedef struct sm_found
+{
+	sm_word *slot;
+	uint64_t entry;
+	uint64_t head;
+} sm_found;
+
+/*
+ * Walks some buckets of a chain in search of a key.  Returns true if a slot
+ * leads to it.  Returns false with *bucket NULL at the chain's end; otherwise
+ * *bucket is where to go on, and a reader validates before it does: what it
+ * walks may be garbage, and garbage may be a ring.
+ *
+ * Nothing that is loaded here is used as an address before it is checked to
+ * lie in the arena, header and key together.  (R4)
+ */
+static inline bool
+sm_chain_find(const sm_arena *arena, const sm_bucket **bucket, uint32_t tag,
+			  sm_bytes key, sm_found *found)
+{
+	const sm_bucket *at = *bucket;
+
+	for (int links = 0; at != NULL && links < SM_LINKS_BETWEEN_VALIDATIONS; links++)
+	{
+		uint64_t last = 0;
+
+		for (int i = 0; i < SM_SLOTS; i++)
+		{
+			uint64_t slot = last = sm_load(&at->slots[i]);
+			uint64_t entry;
+			uint64_t head;
+
+			if (sm_slot_tag(slot) != tag || slot == 0)
+				continue;
+			entry = sm_slot_entry(slot);
+			if (!sm_in_arena(arena, entry, 8 + sm_pad(key.len)))
+				continue;
+			/* the value mostly begins in the next line: fetch both at once */
+			__builtin_prefetch(arena->base + entry + 64);
+			head = sm_load(sm_at(arena, entry));
+			if (sm_head_key_len(head) != key.len ||
+				!sm_equal(sm_at(arena, entry) + 1, key.data, key.len))
+				continue;
+			*found = (sm_found) {(sm_word *) &at->slots[i], entry, head};
+			return true;
+		}
+		at = last & SM_LINK ? sm_index_follow(arena, last) : NULL;
+	}
+	*bucket = at;
+	return false;
+}
+
+#endif /* SM_LOOKUP_H */

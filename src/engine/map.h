@@ -1,0 +1,159 @@
+/*
+ * map.h
+ *	  The engine's interface: a concurrent map in shared memory.
+ *
+ * A map is a range of shards of one fixed table; each shard is a small store
+ * of its own (shard.h).  Everything here may be called by any number of
+ * processes and threads at once, each with an sm_map handle of its own.
+ *
+ * Reads (sm_get, sm_contains, sm_range, sm_count) take no lock, but for the
+ * fallback of a reader that failed many times.  Writes take the lock of the
+ * key's shard.  Nothing here throws or allocates private memory: results are
+ * statuses, and bytes go to buffers that the caller owns.
+ *
+ * A status other than SM_FOUND, SM_ABSENT, and SM_MISMATCH means that the map
+ * was not changed.
+ */
+#ifndef SM_MAP_H
+#define SM_MAP_H
+
+#include "arena.h"
+
+#define SM_MAX_SHARD_BITS 6 /* a map has at most 64 shards */
+#define SM_MAX_SHARDS	  (1 << SM_MAX_SHARD_BITS)
+#define SM_SECRET_SIZE	  192			  /* bytes of randomness that seed the hash */
+#define SM_MAX_KEY		  2048			  /* bytes */
+#define SM_MAX_VALUE	  ((1 << 30) - 1) /* bytes */
+#define SM_MAX_UPDATE	  64 /* bytes that sm_update hands to its function */
+
+typedef struct sm_shard sm_shard;
+
+/* Where the shared memory is mapped in this process, and this process' settings. */
+typedef struct sm_engine
+{
+	sm_arena arena;
+	sm_shard *shards;			 /* the fixed table */
+	uint32_t nshards;			 /* its length */
+	const unsigned char *secret; /* SM_SECRET_SIZE bytes, the same for all */
+	uint64_t hash_mask;			 /* all ones; tests keep fewer bits of the hash */
+	uint32_t promote_ratio;		 /* dirty is promoted past this % of a shard's keys */
+	uint32_t compact_ratio;		 /* a segment is compacted past this % of dead bytes */
+} sm_engine;
+
+/* A process' handle of one map.  Never stored in shared memory. */
+typedef struct sm_map
+{
+	const sm_engine *engine;
+	uint64_t id; /* never reused */
+	uint32_t first_shard;
+	uint32_t shard_bits;		   /* it has 2^shard_bits shards */
+	uint8_t misses[SM_MAX_SHARDS]; /* not flushed yet, see shard.h */
+} sm_map;
+
+typedef struct sm_bytes
+{
+	const void *data;
+	size_t len;
+} sm_bytes;
+
+/* Where a value is copied to.  len is set with SM_FOUND and SM_TOO_SMALL. */
+typedef struct sm_buffer
+{
+	void *data;
+	size_t size;
+	size_t len;
+} sm_buffer;
+
+typedef enum sm_status
+{
+	SM_FOUND,	  /* the key was there */
+	SM_ABSENT,	  /* the key was not there */
+	SM_MISMATCH,  /* it was there with another value: not changed */
+	SM_TOO_SMALL, /* the buffer must hold buffer.len bytes */
+	SM_NO_MEMORY, /* the arena has no room for it */
+	SM_REFUSED,	  /* sm_update's function declined */
+	SM_GONE		  /* the map has been dropped */
+} sm_status;
+
+/*
+ * sm_update's function.  Called under the shard's lock, so it may only
+ * compute: no error, no allocation, no wait.  old is NULL when the key is
+ * absent or its value is longer than SM_MAX_UPDATE (then old_len says so).
+ * Writes at most SM_MAX_UPDATE bytes to new_value and returns how many, or -1
+ * to decline.
+ */
+typedef int (*sm_update_fn)(void *arg, const void *old, size_t old_len,
+							void *new_value);
+
+/* The size in bytes of the fixed table for nshards shards, 128-byte aligned. */
+extern size_t sm_table_size(uint32_t nshards);
+extern void sm_table_init(sm_shard *shards, uint32_t nshards);
+
+/*
+ * A map's life.  The caller keeps which shards are free and sees to it that
+ * ids are never reused (0 is none).  sm_map_create makes shards that belong to
+ * no map a map's; sm_map_destroy gives all memory back and leaves the shards
+ * to nobody: handles that are still about get SM_GONE from then on.
+ */
+extern void sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id,
+						uint32_t first_shard, uint32_t shard_bits);
+extern void sm_map_create(sm_map *map);
+extern void sm_map_destroy(sm_map *map);
+
+/* Reads: SM_FOUND, SM_ABSENT, SM_TOO_SMALL, SM_GONE */
+extern sm_status sm_get(sm_map *map, sm_bytes key, sm_buffer *value);
+extern sm_status sm_contains(sm_map *map, sm_bytes key);
+
+/*
+ * Writes.  SM_FOUND: the key was there (and for compare_and_*, matched).
+ * value/old buffers receive the value that was there before the call.
+ */
+extern sm_status sm_put(sm_map *map, sm_bytes key, sm_bytes value);
+extern sm_status sm_get_or_put(sm_map *map, sm_bytes key, sm_bytes value,
+							   sm_buffer *found);
+extern sm_status sm_swap(sm_map *map, sm_bytes key, sm_bytes value, sm_buffer *old);
+extern sm_status sm_compare_and_swap(sm_map *map, sm_bytes key, sm_bytes old,
+									 sm_bytes value);
+extern sm_status sm_delete(sm_map *map, sm_bytes key);
+extern sm_status sm_get_and_delete(sm_map *map, sm_bytes key, sm_buffer *old);
+extern sm_status sm_compare_and_delete(sm_map *map, sm_bytes key, sm_bytes old);
+extern sm_status sm_update(sm_map *map, sm_bytes key, sm_update_fn fn, void *arg);
+
+/*
+ * Gives dead bytes of this map back, until npages pages more of the arena are
+ * free or there is nothing left to give.  Takes one shard lock at a time.
+ * Returns the number of pages that it freed, and at least 1 if it freed room
+ * inside the map's own segments: 0 means that trying again is of no use.
+ */
+extern uint64_t sm_reclaim(sm_map *map, uint64_t npages);
+
+/* All keys at once, shard by shard; sets status SM_GONE or SM_FOUND. */
+extern sm_status sm_clear(sm_map *map);
+extern uint64_t sm_count(const sm_map *map);
+
+/*
+ * Range: all pairs in the order of their hashes.  A cursor is a position in
+ * that order and survives growth; zeroed, it is the start.  Each call copies
+ * the pairs of at least one bucket into the buffer as a sequence of sm_pair,
+ * each followed by its key and its value, each padded to 8 bytes.
+ * SM_FOUND: value.len bytes of pairs (0 is possible), call again.  SM_ABSENT:
+ * nothing is left.  SM_TOO_SMALL: the buffer must hold len bytes for the next
+ * bucket; the cursor has not moved.
+ * Every key present from the first call to the last is returned exactly once;
+ * no key is returned twice.
+ */
+typedef struct sm_cursor
+{
+	uint32_t shard;
+	uint32_t prefix; /* hash bits below the shard's, see index.h */
+} sm_cursor;
+
+typedef struct sm_pair
+{
+	uint32_t key_len;
+	uint32_t value_len;
+} sm_pair;
+
+extern sm_status sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs);
+
+#endif /* SM_MAP_H */

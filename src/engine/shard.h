@@ -1,0 +1,98 @@
+/*
+ * shard.h
+ *	  A shard: a whole little store, two indexes and a log under one lock.
+ *
+ * The read index holds the keys promoted so far, the dirty index new ones.
+ * While the read index grows, dirty is the index that will replace it, and
+ * the read index is moved into it bucket by bucket.  A key stands in one of
+ * the two; while a slot moves it stands in both, with the same entry.
+ *
+ * Readers load the first line of a shard and nothing else of it.  Everything
+ * under the lock is changed by writers, exclusive.
+ */
+#ifndef SM_SHARD_H
+#define SM_SHARD_H
+
+#include <stdalign.h>
+
+#include "index.h"
+#include "log.h"
+#include "lookup.h"
+#include "map.h"
+
+/* Lines that different processes load and store lie this far apart. */
+#define SM_LINE 128
+
+struct sm_shard
+{
+	/* Loaded by readers; stored when an index or the map is replaced. */
+	alignas(SM_LINE) sm_word id; /* of the map, 0: the shard is nobody's */
+	sm_word read;				 /* the read index' word, see index.h */
+	sm_word dirty;				 /* the dirty index' word */
+
+	/* Readers' lookups that had to look into dirty, flushed now and then. */
+	alignas(SM_LINE) sm_word misses;
+
+	/* Under the lock; entries may be loaded without it. */
+	alignas(SM_LINE) sm_word entries;
+	uint32_t generation; /* of the word published last; never reset */
+	bool growing;		 /* dirty is the next read index */
+	uint32_t moved;		 /* growing: the read index' buckets moved so far */
+	sm_index read_index;
+	sm_index dirty_index;
+	sm_index retired; /* the read index before, its pages not freed yet */
+	sm_log log;
+};
+
+/* One call's key, and where it belongs. */
+typedef struct sm_request
+{
+	sm_map *map;
+	const sm_engine *engine;
+	sm_shard *shard;
+	uint32_t number; /* of the shard, in the fixed table */
+	uint32_t tag;
+	sm_bytes key;
+} sm_request;
+
+/*
+ * What a write does.  With value and fn NULL it removes the key.
+ */
+typedef struct sm_write
+{
+	const sm_bytes *value;	  /* what to store */
+	const sm_bytes *expected; /* only if the key is there with this value */
+	bool keep;				  /* only if the key is not there */
+	sm_buffer *old;			  /* receives the value before, unless NULL */
+	sm_update_fn fn;		  /* computes what to store */
+	void *arg;
+} sm_write;
+
+/* map.c */
+extern uint64_t sm_hash(const sm_engine *engine, const void *key, size_t len);
+
+static inline uint32_t
+sm_hash_tag(uint64_t hash)
+{
+	return (uint32_t) (hash >> (64 - SM_MAX_SHARD_BITS - SM_TAG_BITS)) &
+		((1 << SM_TAG_BITS) - 1);
+}
+
+/* shard_read.c: no lock is held, and none is taken but for the fallback */
+extern sm_status sm_shard_get(const sm_request *request, sm_buffer *value);
+extern sm_status sm_shard_range(const sm_request *request, uint32_t *prefix,
+								sm_buffer *pairs);
+
+/* shard_write.c: takes the shard's lock, exclusive */
+extern sm_status sm_shard_write(const sm_request *request, const sm_write *write);
+
+/* shard.c: the first three with the shard's lock held, exclusive */
+extern sm_index *sm_shard_index_for_new(const sm_engine *engine, sm_shard *shard);
+extern bool sm_shard_make_room(const sm_engine *engine, sm_shard *shard, uint64_t size);
+extern void sm_shard_maintain(const sm_engine *engine, sm_shard *shard);
+extern uint64_t sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
+								 uint64_t npages);
+extern bool sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id,
+						   bool destroy);
+
+#endif /* SM_SHARD_H */

@@ -1,0 +1,409 @@
+/*
+ * shard_read.c
+ *	  Reading a shard without a lock.
+ *
+ * A reader loads, copies, and then checks that nothing has moved.  It holds
+ * nothing meanwhile, so it delays nobody and leaks nothing, however slow it is
+ * (R6), and it stores nothing that others load, but for the flush of its
+ * misses (R3).
+ *
+ * A try that finds something changed is repeated.  After MAX_TRIES the reader
+ * takes the shard's lock, shared, for one copy: then nothing changes.
+ */
+#include "shard.h"
+
+#include "extent.h"
+#include "port.h"
+
+#define MAX_TRIES 32
+
+/* A flush of a process' misses; must fit sm_map's counters. */
+#define MISSES_FLUSHED 16
+
+typedef enum search_result
+{
+	DONE,	   /* *status holds the answer */
+	NOT_THERE, /* the chain was walked to its end: not validated */
+	CHANGED	   /* start again */
+} search_result;
+
+/* An index as one try sees it. */
+typedef struct index_view
+{
+	const sm_word *where; /* the shard's word */
+	uint64_t word;		  /* what it was */
+	sm_probe probe;		  /* of the key's home bucket */
+} index_view;
+
+/*
+ * VALIDATE of the design: nothing has changed since the view was taken in the
+ * bucket, its chain, and its entries, and they still belong to this map.
+ *
+ * The order is the point.  The fence puts all loads before it before the
+ * version's load: if one of them saw a changed byte, the version is seen
+ * changed (R1).  The version comes before the word: if the bucket's memory has
+ * been given away and by chance holds the version again, then the word had
+ * changed before, and is seen changed (R5).  The id comes last for the same
+ * reason: shards change hands with their words.
+ */
+static inline bool
+validate(const sm_request *request, const index_view *view)
+{
+	const sm_shard *shard = request->shard;
+
+	sm_fence_acquire();
+#ifdef SM_PLANT_WORD_BEFORE_VERSION
+	return sm_load_acquire(view->where) == view->word &&
+		sm_load_acquire(view->probe.check) == view->probe.seen &&
+		sm_load(&shard->id) == request->map->id;
+#elif defined(SM_PLANT_ID_UNCHECKED)
+	(void) shard;
+	return sm_load_acquire(view->probe.check) == view->probe.seen &&
+		sm_load_acquire(view->where) == view->word;
+#else
+	return sm_load_acquire(view->probe.check) == view->probe.seen &&
+		sm_load_acquire(view->where) == view->word &&
+		sm_load(&shard->id) == request->map->id;
+#endif
+}
+
+/*
+ * Looks at an index: its word, and the home bucket of a tag in it.  Where
+ * there is no index, the word itself is what must not change.
+ */
+static inline bool
+look(const sm_request *request, const sm_word *where, uint32_t tag, index_view *view)
+{
+	view->where = where;
+	view->word = sm_load_acquire(where);
+	if (sm_index_root(view->word) == 0)
+	{
+		view->probe = (sm_probe) {where, view->word, NULL};
+		return true;
+	}
+	return sm_index_probe(&request->engine->arena, view->word, tag, &view->probe);
+}
+
+/* Copies a value from its extents, validating before each run is believed. */
+static bool
+copy_extents(const sm_request *request, const index_view *view, uint64_t place,
+			 void *to, uint64_t len)
+{
+	const sm_arena *arena = &request->engine->arena;
+	char *bytes = to;
+	uint64_t run;
+
+	if (!sm_in_arena(arena, place, 8))
+		return false;
+	run = sm_load(sm_at(arena, place));
+	while (len > 0)
+	{
+		uint64_t part;
+
+		if (!validate(request, view))
+			return false;
+		part = sm_extent_read(arena, &run, bytes, len);
+		if (part == 0)
+			return false;
+		bytes += part;
+		len -= part;
+	}
+	return true;
+}
+
+/* Copies the value of an entry; the caller validates afterwards. */
+static inline bool
+copy_value(const sm_request *request, const index_view *view, uint64_t entry,
+		   uint64_t head, void *to)
+{
+	const sm_arena *arena = &request->engine->arena;
+	uint64_t place = sm_value_offset(entry, head);
+	uint64_t len = sm_head_value_len(head);
+
+	if (head & SM_HEAD_LARGE)
+		return copy_extents(request, view, place, to, len);
+	if (!sm_in_arena(arena, place, sm_pad(len)))
+		return false;
+	sm_copy_out(to, sm_at(arena, place), len);
+	return true;
+}
+
+/* Searches a viewed index for the key and copies its value, if value is not NULL. */
+static inline search_result
+search(const sm_request *request, const index_view *view, sm_buffer *value,
+	   sm_status *status)
+{
+	const sm_bucket *bucket = view->probe.bucket;
+	sm_found found;
+
+	while (bucket != NULL)
+	{
+		if (sm_chain_find(&request->engine->arena, &bucket, request->tag, request->key,
+						  &found))
+		{
+			*status = SM_FOUND;
+			if (value != NULL)
+			{
+				value->len = sm_head_value_len(found.head);
+				if (value->len > value->size)
+					*status = SM_TOO_SMALL;
+				else if (!copy_value(request, view, found.entry, found.head,
+									 value->data))
+					return CHANGED;
+			}
+			return validate(request, view) ? DONE : CHANGED;
+		}
+		if (bucket != NULL && !validate(request, view))
+			return CHANGED;
+	}
+	return NOT_THERE;
+}
+
+/* Counts a lookup that had to look into dirty, towards the next promotion. */
+static void
+count_miss(const sm_request *request)
+{
+	sm_map *map = request->map;
+	uint8_t *misses = &map->misses[request->number - map->first_shard];
+
+	if (++*misses == MISSES_FLUSHED)
+	{
+		atomic_fetch_add_explicit(&request->shard->misses, MISSES_FLUSHED,
+								  memory_order_relaxed);
+		*misses = 0;
+	}
+}
+
+static inline bool
+try_get(const sm_request *request, sm_buffer *value, sm_status *status)
+{
+	const sm_shard *shard = request->shard;
+	index_view read;
+	index_view dirty;
+	search_result result;
+
+	if (!look(request, &shard->read, request->tag, &read))
+		return false;
+	result = search(request, &read, value, status);
+	if (result != NOT_THERE)
+		return result == DONE;
+
+	if (!look(request, &shard->dirty, request->tag, &dirty))
+		return false;
+	if (sm_index_root(dirty.word) != 0)
+	{
+		count_miss(request);
+		result = search(request, &dirty, value, status);
+		if (result != NOT_THERE)
+			return result == DONE;
+	}
+
+	/*
+	 * In neither.  The key may have moved from the one not looked at yet to
+	 * the other one, so both must have stayed as they were from before dirty
+	 * was looked at until after it: dirty is validated first, read last (R2).
+	 */
+#ifndef SM_PLANT_DIRTY_UNVALIDATED
+	if (!validate(request, &dirty))
+		return false;
+#endif
+	if (!validate(request, &read))
+		return false;
+	*status = SM_ABSENT;
+	return true;
+}
+
+static inline void
+pause_a_moment(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ __volatile__("isb");
+#endif
+}
+
+/*
+ * Copies the key's value to the buffer, or only looks for it if value is NULL.
+ * Returns SM_FOUND, SM_ABSENT, SM_TOO_SMALL (value->len is the length that the
+ * value had), or SM_GONE.
+ */
+sm_status
+sm_shard_get(const sm_request *request, sm_buffer *value)
+{
+	sm_status status = SM_GONE;
+
+	for (int tries = 0; tries < MAX_TRIES; tries++)
+	{
+		if (try_get(request, value, &status))
+			return status;
+		if (sm_load(&request->shard->id) != request->map->id)
+			return SM_GONE;
+		pause_a_moment();
+	}
+
+	sm_port_lock_shared(request->number);
+	if (!try_get(request, value, &status))
+		status = SM_GONE; /* nothing else changes under the lock */
+	sm_port_unlock(request->number);
+	return status;
+}
+
+/* A range's step over one bucket: what of it is in the buffer so far. */
+typedef struct range_batch
+{
+	uint32_t low;  /* the tags of the step */
+	uint32_t high; /* inclusive */
+	char *data;
+	size_t size;
+	size_t need; /* bytes that all pairs so far take */
+} range_batch;
+
+/* Adds a slot's pair to a batch, or only its size where that is too small. */
+static bool
+add_pair(const sm_request *request, const index_view *view, uint64_t slot,
+		 range_batch *batch)
+{
+	const sm_arena *arena = &request->engine->arena;
+	uint64_t entry = sm_slot_entry(slot);
+	uint64_t head;
+	sm_pair pair;
+	size_t at = batch->need;
+
+	if (!sm_in_arena(arena, entry, 8))
+		return false;
+	head = sm_load(sm_at(arena, entry));
+	pair.key_len = (uint32_t) sm_head_key_len(head);
+	pair.value_len = (uint32_t) sm_head_value_len(head);
+	if (!sm_in_arena(arena, entry, 8 + sm_pad(pair.key_len)))
+		return false;
+
+	batch->need += sizeof(pair) + sm_pad(pair.key_len) + sm_pad(pair.value_len);
+	if (batch->need > batch->size)
+		return true;
+	*(sm_pair *) (batch->data + at) = pair;
+	sm_copy_out(batch->data + at + sizeof(pair), sm_at(arena, entry) + 1, pair.key_len);
+	return copy_value(request, view, entry, head,
+					  batch->data + at + sizeof(pair) + sm_pad(pair.key_len));
+}
+
+/* Is exactly this slot in the chain?  Walks no further than the chain of a step that validates. */
+static bool
+chain_has(const sm_request *request, const index_view *view, uint64_t slot)
+{
+	const sm_arena *arena = &request->engine->arena;
+	const sm_bucket *bucket = view->probe.bucket;
+
+	for (int links = 1; bucket != NULL; links++)
+	{
+		uint64_t last = 0;
+
+		for (int i = 0; i < SM_SLOTS; i++)
+		{
+			last = sm_load(&bucket->slots[i]);
+			if (last == slot)
+				return true;
+		}
+		if (links % SM_LINKS_BETWEEN_VALIDATIONS == 0 && !validate(request, view))
+			return false;
+		bucket = last & SM_LINK ? sm_index_follow(arena, last) : NULL;
+	}
+	return false;
+}
+
+/* Adds all pairs of a viewed bucket in the step, without those also in the other view. */
+static bool
+add_bucket(const sm_request *request, const index_view *view, const index_view *other,
+		   range_batch *batch)
+{
+	const sm_arena *arena = &request->engine->arena;
+	const sm_bucket *bucket = view->probe.bucket;
+
+	for (int links = 1; bucket != NULL; links++)
+	{
+		uint64_t last = 0;
+
+		for (int i = 0; i < SM_SLOTS; i++)
+		{
+			uint64_t slot = last = sm_load(&bucket->slots[i]);
+
+			if (slot == 0 || slot & SM_LINK || sm_slot_tag(slot) < batch->low ||
+				sm_slot_tag(slot) > batch->high)
+				continue;
+			if (other != NULL && chain_has(request, other, slot))
+				continue;
+			if (!add_pair(request, view, slot, batch))
+				return false;
+		}
+		if (links % SM_LINKS_BETWEEN_VALIDATIONS == 0 && !validate(request, view))
+			return false;
+		bucket = last & SM_LINK ? sm_index_follow(arena, last) : NULL;
+	}
+	return true;
+}
+
+/*
+ * One step: the pairs whose tags lie from prefix on to the end of its bucket,
+ * in the index that has the smaller buckets, taken out of both indexes at one
+ * moment.  A slot that is on its way from one to the other stands in both, and
+ * is taken once.
+ */
+static bool
+try_range(const sm_request *request, uint32_t prefix, range_batch *batch)
+{
+	const sm_shard *shard = request->shard;
+	index_view read;
+	index_view dirty;
+	uint64_t read_word;
+	unsigned bits = 0;
+
+	if (!look(request, &shard->read, prefix, &read) ||
+		!look(request, &shard->dirty, prefix, &dirty))
+		return false;
+	read_word = read.word;
+	if (sm_index_root(read_word) != 0)
+		bits = sm_index_bits(read_word);
+	if (sm_index_root(dirty.word) != 0 && sm_index_bits(dirty.word) > bits)
+		bits = sm_index_bits(dirty.word);
+
+	batch->low = prefix;
+	batch->high = prefix | (((uint32_t) 1 << (SM_TAG_BITS - bits)) - 1);
+	batch->need = 0;
+	return add_bucket(request, &read, NULL, batch) &&
+		add_bucket(request, &dirty, &read, batch) && validate(request, &dirty) &&
+		validate(request, &read);
+}
+
+/*
+ * Copies the pairs of the next bucket from *prefix on to the buffer, and moves
+ * *prefix behind it; at the shard's end it becomes 2^SM_TAG_BITS.  Returns
+ * SM_FOUND with pairs->len, SM_TOO_SMALL with the length that the pairs had
+ * (*prefix stays), or SM_GONE.
+ */
+sm_status
+sm_shard_range(const sm_request *request, uint32_t *prefix, sm_buffer *pairs)
+{
+	range_batch batch = {.data = pairs->data, .size = pairs->size};
+	bool done = false;
+
+	for (int tries = 0; tries < MAX_TRIES && !done; tries++)
+	{
+		done = try_range(request, *prefix, &batch);
+		if (!done && sm_load(&request->shard->id) != request->map->id)
+			return SM_GONE;
+	}
+	if (!done)
+	{
+		sm_port_lock_shared(request->number);
+		done = try_range(request, *prefix, &batch);
+		sm_port_unlock(request->number);
+		if (!done)
+			return SM_GONE;
+	}
+
+	pairs->len = batch.need;
+	if (batch.need > batch.size)
+		return SM_TOO_SMALL;
+	*prefix = batch.high + 1;
+	return SM_FOUND;
+}
