@@ -1,0 +1,65 @@
+# Build, install:       make && make install
+# Warnings are errors:  make WERROR=1
+# With assertions:      make ASSERTS=1
+# Include rules:        make check-layers
+# Another server:       make PG_CONFIG=/path/to/pg_config
+
+PG_CONFIG ?= pg_config
+
+# ---- what is built -------------------------------------------------------
+
+EXTENSION = syncmap
+DATA = src/syncmap--1.0.sql
+
+MODULE_big = syncmap
+OBJS = $(patsubst %.c,%.o,$(wildcard src/*.c src/engine/*.c))
+
+PG_CPPFLAGS = -I$(srcdir)/src
+ifeq ($(ASSERTS),1)
+PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
+else
+PG_CPPFLAGS += -DNDEBUG
+endif
+PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter \
+	-Wno-declaration-after-statement -fvisibility=hidden
+ifeq ($(WERROR),1)
+PG_CFLAGS += -Werror
+endif
+
+# ---- what is tested ------------------------------------------------------
+
+# ---- PGXS ----------------------------------------------------------------
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+$(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/engine/*.h)
+
+# ---- who may include whom ------------------------------------------------
+#
+# The engine knows no PostgreSQL, nobody else knows the engine's insides, and
+# differences between PostgreSQL's versions stand in one header.
+
+.PHONY: check-layers
+check-layers:
+	@bad=0; \
+	if grep -nE '^[[:space:]]*#[[:space:]]*include' src/engine/*.[ch] \
+		| grep -vE 'include[[:space:]]+<(stdalign|stdatomic|stdbool|stddef|stdint|string|assert|limits|xxhash)\.h>' \
+		| grep -vE 'include[[:space:]]+"[a-z_]+\.h"'; \
+	then echo 'src/engine: a header that is neither the engine'"'"'s nor plain C'; bad=1; fi; \
+	for header in $$(sed -nE 's/^[[:space:]]*#[[:space:]]*include[[:space:]]+"(.*)"/\1/p' src/engine/*.[ch] | sort -u); do \
+		if [ ! -f "src/engine/$$header" ]; then \
+			grep -n "\"$$header\"" src/engine/*.[ch]; \
+			echo "src/engine: $$header is not a header of the engine"; bad=1; fi; \
+	done; \
+	if grep -nE '^[[:space:]]*#[[:space:]]*include[[:space:]]+"engine/' src/*.[ch] \
+		| grep -vE '"engine/(map|arena|port)\.h"'; \
+	then echo 'src: only map.h, arena.h and port.h of the engine may be included'; bad=1; fi; \
+	for header in $$(cd src/engine && ls *.h); do \
+		case $$header in map.h|arena.h|port.h) continue;; esac; \
+		if [ ! -f "src/$$header" ] && grep -nE "include[[:space:]]+\"([^\"]*/)?$$header\"" src/*.[ch]; \
+		then echo "src: $$header belongs to the engine's insides"; bad=1; fi; \
+	done; \
+	if grep -nE 'PG_VERSION_NUM|PG_MAJORVERSION' $$(ls src/*.[ch] src/engine/*.[ch] | grep -v '^src/compat\.h$$'); \
+	then echo 'versions of PostgreSQL are told apart in src/compat.h only'; bad=1; fi; \
+	if [ $$bad = 0 ]; then echo 'check-layers: ok'; else exit 1; fi

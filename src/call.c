@@ -1,0 +1,110 @@
+/*
+ * call.c
+ *	  What the SQL functions share, apart from the usual path.
+ */
+#include "compat.h"
+
+#include "utils/memutils.h"
+
+#include "functions.h"
+#include "lifecycle.h"
+
+/* A call that had no memory this often does not get any. */
+#define MAX_SHORTAGES 8
+
+char sm_scratch[SM_SCRATCH_SIZE] pg_attribute_aligned(8);
+
+static void
+out_of_memory(const sm_call *call)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("syncmap is out of memory"),
+		 errdetail("A key and value of " UINT64_FORMAT
+				   " bytes do not fit: " UINT64_FORMAT " of " UINT64_FORMAT
+				   " kB are free.",
+				   call->wanted, sm_port_bytes_free() / 1024,
+				   sm_pg_engine.arena.size / 1024),
+		 errhint(
+			 "Delete keys or drop maps, or raise syncmap.memory and restart the server.")));
+}
+
+static void
+grow(sm_call *call)
+{
+	size_t len = call->value.len;
+
+	if (call->value.data != sm_scratch)
+		pfree((char *) call->value.data - VARHDRSZ);
+	call->value.data = sm_scratch;
+	call->value.data = (char *) palloc(VARHDRSZ + len) + VARHDRSZ;
+	call->value.size = len;
+}
+
+/* The rest of sm_call_done. */
+void
+sm_call_again(sm_call *call)
+{
+	CHECK_FOR_INTERRUPTS();
+	switch (call->status)
+	{
+		case SM_TOO_SMALL:
+			grow(call);
+			break;
+		case SM_GONE:
+			sm_ref_renew(call->ref);
+			break;
+		case SM_NO_MEMORY:
+
+			/*
+			 * Twice the size, and some: the value may be copied before it
+			 * takes the old one's place, and the index may have to grow.
+			 */
+			if (++call->shortages > MAX_SHORTAGES ||
+				!sm_make_room(&call->ref->map,
+							  2 * call->wanted + 2 * SM_MAX_RUN * SM_PAGE_SIZE))
+				out_of_memory(call);
+			break;
+		default:
+			elog(ERROR, "unexpected status %d of a map", (int) call->status);
+	}
+}
+
+/* The value that the engine has copied out, as a datum of its own. */
+text *
+sm_call_text(sm_call *call)
+{
+	size_t len = call->value.len;
+	text *result;
+
+	if (call->value.data == sm_scratch)
+	{
+		result = palloc(VARHDRSZ + len);
+		memcpy(VARDATA(result), sm_scratch, len);
+	}
+	else
+		result = (text *) ((char *) call->value.data - VARHDRSZ);
+	SET_VARSIZE(result, VARHDRSZ + len);
+
+	return result;
+}
+
+/* Raises 22004. */
+void
+sm_null_argument(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" must not be null", name)));
+}
+
+/* Raises 54000. */
+void
+sm_key_too_long(size_t len)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("key of %zu bytes is too long", len),
+			 errdetail("A key has at most %d bytes.", SM_MAX_KEY),
+			 errhint("Hash long keys, for example with sha256.")));
+}

@@ -1,0 +1,37 @@
+/*
+ * compat.h
+ *	  What differs between PostgreSQL 15 and 18, in one place.
+ *
+ * The first header that every file of the PostgreSQL layer includes.
+ */
+#ifndef SM_COMPAT_H
+#define SM_COMPAT_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "storage/proc.h"
+
+#if PG_VERSION_NUM < 150000
+#error "syncmap needs PostgreSQL 15 or later"
+#endif
+
+/* The library is built with hidden symbols, which 15 does not know about. */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* Which transaction this is, as a number that no other one has here. */
+#if PG_VERSION_NUM >= 170000
+#define SM_MY_LXID (MyProc->vxid.lxid)
+#else
+#define SM_MY_LXID (MyProc->lxid)
+#endif
+
+/* Declares an SQL-callable function. */
+#define SM_FUNCTION(name)                            \
+	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
+	PG_FUNCTION_INFO_V1(name)
+
+#endif /* SM_COMPAT_H */

@@ -1,0 +1,207 @@
+/*
+ * functions_number.c
+ *	  increment: a value as a number.
+ *
+ * A number is kept as the text that bigint's output function writes, and read
+ * as its input function reads decimal digits: a sign, and white space around
+ * it, are fine.  The sum is made under the shard's lock, by a function of ours
+ * that only computes.
+ */
+#include "compat.h"
+
+#include "common/int.h"
+#include "utils/builtins.h"
+
+#include "functions.h"
+
+SM_FUNCTION(syncmap_increment);
+
+typedef enum sm_sum_status
+{
+	SUM_OK,
+	SUM_TOO_LONG, /* the value is not one that add() gets to see */
+	SUM_NO_NUMBER,
+	SUM_NO_BIGINT, /* the value is out of bigint's range */
+	SUM_OVERFLOW   /* the sum is */
+} sm_sum_status;
+
+typedef struct sm_sum
+{
+	int64 by;
+	int64 result;
+	sm_sum_status status;
+	char text[SM_MAX_UPDATE]; /* the value that is no number */
+	size_t text_len;
+} sm_sum;
+
+static bool
+is_space(char c)
+{
+	return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+/* Reads a decimal bigint.  Throws nothing. */
+static sm_sum_status
+parse_bigint(const char *s, size_t len, int64 *result)
+{
+	const char *end = s + len;
+	const char *digits;
+	bool negative = false;
+	bool overflow = false;
+	int64 n = 0;
+
+	while (s < end && is_space(*s))
+		s++;
+	while (end > s && is_space(end[-1]))
+		end--;
+	if (s < end && (*s == '-' || *s == '+'))
+		negative = *s++ == '-';
+
+	/* towards the negative, where there is one number more */
+	for (digits = s; s < end && *s >= '0' && *s <= '9'; s++)
+		overflow = overflow || pg_mul_s64_overflow(n, 10, &n) ||
+			pg_sub_s64_overflow(n, *s - '0', &n);
+	if (s != end || s == digits)
+		return SUM_NO_NUMBER;
+	if (overflow || (!negative && n == PG_INT64_MIN))
+		return SUM_NO_BIGINT;
+
+	*result = negative ? n : -n;
+	return SUM_OK;
+}
+
+/* Adds sum->by to the number in old.  Throws nothing. */
+static void
+add_to(sm_sum *sum, const char *old, size_t old_len)
+{
+	int64 n;
+
+	sum->status = parse_bigint(old, old_len, &n);
+	if (sum->status == SUM_OK && pg_add_s64_overflow(n, sum->by, &sum->result))
+		sum->status = SUM_OVERFLOW;
+}
+
+/* An sm_update_fn. */
+static int
+add(void *arg, const void *old, size_t old_len, void *new_value)
+{
+	sm_sum *sum = arg;
+
+	if (old != NULL)
+	{
+		add_to(sum, old, old_len);
+		if (sum->status != SUM_OK)
+		{
+			memcpy(sum->text, old, old_len);
+			sum->text_len = old_len;
+			return -1;
+		}
+	}
+	else if (old_len > 0)
+	{
+		sum->status = SUM_TOO_LONG;
+		return -1;
+	}
+	else
+	{
+		sum->status = SUM_OK;
+		sum->result = sum->by;
+	}
+	return pg_lltoa(sum->result, new_value);
+}
+
+static void
+report(const sm_sum *sum, const char *value, size_t len)
+{
+	char *text = pnstrdup(value, len);
+
+	switch (sum->status)
+	{
+		case SUM_NO_NUMBER:
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+					 errmsg("invalid input syntax for type %s: \"%s\"", "bigint",
+							text)));
+			break;
+		case SUM_NO_BIGINT:
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("value \"%s\" is out of range for type %s", text,
+							"bigint")));
+			break;
+		default:
+			ereport(ERROR,
+					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+					 errmsg("bigint out of range")));
+	}
+}
+
+/*
+ * A value that the engine does not hand to add() for its length may still be a
+ * number, with much white space or many zeros: compare and swap.  Returns
+ * false when another value has come in between.
+ */
+static bool
+add_to_long(sm_call *call, sm_bytes key, sm_sum *sum)
+{
+	char digits[MAXINT8LEN + 1];
+	text *old;
+	sm_bytes new_value = {digits, 0};
+
+	while (!sm_call_done(call, sm_get(&call->ref->map, key, &call->value)))
+		;
+	if (call->status != SM_FOUND)
+		return false;
+	old = sm_call_text(call);
+	call->value.data = sm_scratch;
+	call->value.size = SM_SCRATCH_SIZE;
+
+	add_to(sum, VARDATA(old), VARSIZE(old) - VARHDRSZ);
+	if (sum->status != SUM_OK)
+		report(sum, VARDATA(old), VARSIZE(old) - VARHDRSZ);
+
+	new_value.len = pg_lltoa(sum->result, digits);
+	while (!sm_call_done(call,
+						 sm_compare_and_swap(&call->ref->map, key, sm_text_bytes(old),
+											 new_value)))
+		;
+	return call->status == SM_FOUND;
+}
+
+/*
+ * increment(map, key, by) returns bigint: the new number; an absent key counts
+ * from 0.  Needs SELECT, INSERT and UPDATE.
+ *
+ * Errors: 22P02 the value is no number; 22003 it or the sum is no bigint.  The
+ * value stays then.
+ */
+Datum
+syncmap_increment(PG_FUNCTION_ARGS)
+{
+	sm_bytes key;
+	sm_sum sum;
+	sm_call call;
+
+	sm_check_not_null(fcinfo, 0, "map");
+	sm_check_not_null(fcinfo, 1, "key");
+	sm_check_not_null(fcinfo, 2, "by");
+	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
+	sum.by = PG_GETARG_INT64(2);
+	sm_check_key(key);
+
+	sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE);
+	call.wanted = key.len + MAXINT8LEN;
+	for (;;)
+	{
+		while (!sm_call_done(&call, sm_update(&call.ref->map, key, add, &sum)))
+			;
+		if (call.status != SM_REFUSED)
+			break;
+		if (sum.status != SUM_TOO_LONG)
+			report(&sum, sum.text, sum.text_len);
+		if (add_to_long(&call, key, &sum))
+			break;
+		CHECK_FOR_INTERRUPTS();
+	}
+	PG_RETURN_INT64(sum.result);
+}

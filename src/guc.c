@@ -1,0 +1,55 @@
+/*
+ * guc.c
+ *	  The settings, syncmap.*.
+ *
+ * The two ratios are settings of the engine, which knows no PostgreSQL: their
+ * assign hooks write them into this process' engine.
+ */
+#include "compat.h"
+
+#include "utils/guc.h"
+
+#include "guc.h"
+#include "port_pg.h"
+
+int sm_guc_memory = 64;
+int sm_guc_max_maps = 128;
+static int promote_ratio = 30;
+static int compact_ratio = 30;
+
+static void
+assign_promote_ratio(int newval, void *extra)
+{
+	sm_pg_engine.promote_ratio = (uint32_t) newval;
+}
+
+static void
+assign_compact_ratio(int newval, void *extra)
+{
+	sm_pg_engine.compact_ratio = (uint32_t) newval;
+}
+
+/* Defines the settings.  Called once, while the postmaster loads us. */
+void
+sm_guc_init(void)
+{
+	DefineCustomIntVariable("syncmap.memory",
+							"Sets the amount of shared memory that holds all maps.",
+							NULL, &sm_guc_memory, 64, 1, 262144, PGC_POSTMASTER,
+							GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"syncmap.max_maps",
+		"Sets the number of maps that can hold keys at the same time.", NULL,
+		&sm_guc_max_maps, 128, 1, 8192, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable(
+		"syncmap.promote_ratio",
+		"New keys move to the read index when they pass this percentage of a shard's keys.",
+		NULL, &promote_ratio, 30, 0, 100, PGC_SIGHUP, 0, NULL, assign_promote_ratio,
+		NULL);
+	DefineCustomIntVariable(
+		"syncmap.compact_ratio",
+		"A segment is compacted when its dead bytes pass this percentage.", NULL,
+		&compact_ratio, 30, 1, 100, PGC_SIGHUP, 0, NULL, assign_compact_ratio, NULL);
+
+	MarkGUCPrefixReserved("syncmap");
+}

@@ -1,0 +1,13 @@
+/*
+ * guc.h
+ *	  The settings, syncmap.*.
+ */
+#ifndef SM_GUC_H
+#define SM_GUC_H
+
+extern int sm_guc_memory; /* MB */
+extern int sm_guc_max_maps;
+
+extern void sm_guc_init(void);
+
+#endif /* SM_GUC_H */

@@ -1,0 +1,30 @@
+/*
+ * registry.h
+ *	  Which relation is which map: the table in shared memory.
+ */
+#ifndef SM_REGISTRY_H
+#define SM_REGISTRY_H
+
+#include "port_pg.h"
+
+typedef struct sm_registration
+{
+	Oid database;
+	Oid relation;
+	uint64 id; /* of the map; never reused */
+	uint32 first_shard;
+	uint32 shard_bits;
+} sm_registration;
+
+extern void sm_registry_request(void);
+extern void sm_registry_startup(void);
+
+extern bool sm_registry_find(Oid database, Oid relation, sm_registration *found);
+extern bool sm_registry_add(Oid database, Oid relation, sm_registration *added,
+							bool *is_new);
+extern void sm_registry_remove(uint64 id);
+extern void sm_registry_remove_relation(Oid database, Oid relation);
+extern void sm_registry_remove_database(Oid database);
+extern uint32 sm_registry_list(sm_registration *list);
+
+#endif /* SM_REGISTRY_H */
