@@ -1,0 +1,115 @@
+-- Every error, with its SQLSTATE, message, and hint.  Nothing is changed by a
+-- call that fails.
+CREATE FUNCTION attempt(command text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	result text;
+	detail text;
+	hint text;
+BEGIN
+	EXECUTE command INTO result;
+	RETURN 'worked: ' || coalesce(result, 'NULL');
+EXCEPTION WHEN OTHERS THEN
+	GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+	RETURN concat_ws(E'\n', SQLSTATE || ' ' || SQLERRM, nullif('DETAIL ' || detail, 'DETAIL '), nullif('HINT ' || hint, 'HINT '));
+END $$;
+\pset format unaligned
+\pset tuples_only on
+
+SELECT syncmap.create('m');
+SELECT syncmap.put('m', 'k', 'v');
+
+-- NULL is absence
+SELECT attempt($$SELECT syncmap.put('m', NULL, 'v')$$);
+SELECT attempt($$SELECT syncmap.put('m', 'k', NULL)$$);
+SELECT attempt($$SELECT syncmap.put(NULL, 'k', 'v')$$);
+SELECT attempt($$SELECT syncmap.get_or_put('m', 'k', NULL)$$);
+SELECT attempt($$SELECT syncmap.swap('m', NULL, 'v')$$);
+SELECT attempt($$SELECT syncmap.compare_and_swap('m', 'k', 'v', NULL)$$);
+SELECT attempt($$SELECT syncmap.increment('m', NULL)$$);
+SELECT attempt($$SELECT syncmap.increment('m', 'k', NULL)$$);
+SELECT attempt($$SELECT syncmap.put_many('m', ARRAY['new', NULL], ARRAY['1', '2'])$$);
+SELECT attempt($$SELECT syncmap.put_many('m', ARRAY['new', 'newer'], ARRAY['1', NULL])$$);
+SELECT syncmap.count('m');
+
+-- arrays
+SELECT attempt($$SELECT syncmap.put_many('m', ARRAY['a', 'b'], ARRAY['1'])$$);
+SELECT attempt($$SELECT syncmap.put_many('m', ARRAY[['a'], ['b']], ARRAY['1', '2'])$$);
+SELECT attempt($$SELECT syncmap.get_many('m', ARRAY[['a'], ['b']])$$);
+SELECT attempt($$SELECT syncmap.delete_many('m', ARRAY[['a'], ['b']])$$);
+
+-- increment
+SELECT attempt($$SELECT syncmap.increment('m', 'k')$$);
+SELECT syncmap.put_many('m', ARRAY['empty', 'float', 'two', 'max', 'min', 'beyond'],
+	   ARRAY['', '1.5', '1 2', '9223372036854775807', '-9223372036854775808', '9223372036854775808']);
+SELECT attempt($$SELECT syncmap.increment('m', 'empty')$$);
+SELECT attempt($$SELECT syncmap.increment('m', 'float')$$);
+SELECT attempt($$SELECT syncmap.increment('m', 'two')$$);
+SELECT attempt($$SELECT syncmap.increment('m', 'beyond')$$);
+SELECT attempt($$SELECT syncmap.increment('m', 'max')$$);
+SELECT attempt($$SELECT syncmap.increment('m', 'min', -1)$$);
+SELECT attempt($$SELECT syncmap.increment('m', 'max', -9223372036854775808)$$);
+SELECT syncmap.get_many('m', ARRAY['k', 'empty', 'float', 'two', 'max', 'min']);
+
+-- keys that are too long cannot be stored, so none is there
+SELECT attempt($$SELECT syncmap.put('m', repeat('x', 2048), 'fits')$$);
+SELECT attempt($$SELECT syncmap.put('m', repeat('x', 2049), 'v')$$);
+SELECT attempt($$SELECT syncmap.increment('m', repeat('x', 2049))$$);
+SELECT attempt($$SELECT syncmap.get('m', repeat('x', 2049))$$);
+SELECT attempt($$SELECT syncmap.contains('m', repeat('x', 2049))$$);
+SELECT attempt($$SELECT syncmap.delete('m', repeat('x', 2049))$$);
+SELECT attempt($$SELECT syncmap.get_many('m', ARRAY[repeat('x', 2048), repeat('x', 2049)])$$);
+
+-- what is no map
+CREATE TABLE tab (key text, value text);
+CREATE VIEW vw AS SELECT * FROM tab;
+SELECT attempt($$SELECT syncmap.get('tab', 'k')$$);
+SELECT attempt($$SELECT syncmap.put('vw', 'k', 'v')$$);
+SELECT attempt($$SELECT syncmap.count('pg_class')$$);
+SELECT attempt($$SELECT syncmap.range('tab')$$);
+SELECT attempt($$SELECT syncmap.drop('tab')$$);
+SELECT attempt($$SELECT syncmap.get('nowhere', 'k')$$);
+SELECT attempt($$SELECT syncmap.get(4294967295::oid, 'k')$$);
+SELECT to_regclass('tab');
+
+-- a map's columns
+CREATE FOREIGN TABLE wrong1 (k text, v text) SERVER syncmap;
+CREATE FOREIGN TABLE wrong2 (key text, value integer) SERVER syncmap;
+CREATE FOREIGN TABLE wrong3 (key text) SERVER syncmap;
+CREATE FOREIGN TABLE wrong4 (key text, value text, more text) SERVER syncmap;
+SELECT attempt(format('SELECT syncmap.put(%L, ''k'', ''v'')', r))
+  FROM unnest(ARRAY['wrong1', 'wrong2', 'wrong3', 'wrong4']) r;
+ALTER FOREIGN TABLE m ALTER value TYPE integer;
+SELECT attempt($$SELECT syncmap.get('m', 'k')$$);
+ALTER FOREIGN TABLE m ALTER value TYPE text;
+SELECT attempt($$SELECT syncmap.get('m', 'k')$$);
+
+-- options: there are none yet
+SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (max_memory '1MB')$$);
+
+-- names
+SELECT attempt($$SELECT syncmap.create('m')$$);
+SELECT attempt($$SELECT syncmap.create(NULL)$$);
+SELECT attempt($$SELECT syncmap.create('')$$);
+SELECT attempt($$SELECT syncmap.create('nowhere.m')$$);
+SELECT attempt($$SELECT syncmap.create('x (key text, value text) SERVER syncmap; DROP TABLE tab; --')$$);
+SELECT attempt($$SELECT syncmap.create('"x""; DROP TABLE tab; --"')$$);
+SELECT attempt($$SELECT syncmap.put('"x""; DROP TABLE tab; --"', 'k', 'v')$$);
+SELECT attempt($$SELECT syncmap.drop('"x""; DROP TABLE tab; --"')$$);
+SELECT to_regclass('tab');
+
+-- a map as a table comes later
+SELECT attempt($$SELECT * FROM m$$);
+SELECT attempt($$SELECT count(*) FROM m JOIN tab USING (key)$$);
+SELECT attempt($$INSERT INTO m VALUES ('a', 'b')$$);
+SELECT attempt($$UPDATE m SET value = 'x'$$);
+SELECT attempt($$DELETE FROM m$$);
+SELECT attempt($$TRUNCATE m$$);
+SELECT attempt($$COPY m TO STDOUT$$);
+ANALYZE m;
+
+-- nothing was lost on the way
+SELECT syncmap.get('m', 'k');
+SELECT syncmap.drop('m');
+DROP FOREIGN TABLE wrong1, wrong2, wrong3, wrong4;
+DROP VIEW vw;
+DROP TABLE tab;
