@@ -2,6 +2,8 @@
 # Warnings are errors:  make WERROR=1
 # With assertions:      make ASSERTS=1
 # Include rules:        make check-layers
+# The engine alone:     make check-engine, make bench-engine
+# Layout of the code:   make format
 # Another server:       make PG_CONFIG=/path/to/pg_config
 
 PG_CONFIG ?= pg_config
@@ -28,12 +30,27 @@ endif
 
 # ---- what is tested ------------------------------------------------------
 
+# In this order: the first makes the extension, the last drops it.  All tests,
+# with a server of their own: src/test/run.
+REGRESS = syncmap errors values transactions privileges
+REGRESS_OPTS = --encoding=UTF8 --no-locale
+
 # ---- PGXS ----------------------------------------------------------------
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/engine/*.h)
+
+# ---- the engine alone, and the layout of the code ------------------------
+
+.PHONY: check-engine bench-engine format
+check-engine:
+	$(MAKE) -C src/test/unit check
+bench-engine:
+	$(MAKE) -C src/test/unit bench
+format:
+	clang-format -i $$(find src -name '*.[ch]')
 
 # ---- who may include whom ------------------------------------------------
 #

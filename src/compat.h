@@ -16,6 +16,11 @@
 #error "syncmap needs PostgreSQL 15 or later"
 #endif
 
+/* Up to 15, postgres.h has what is in there. */
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
 /* The library is built with hidden symbols, which 15 does not know about. */
 #if PG_VERSION_NUM < 160000
 #undef PGDLLEXPORT
