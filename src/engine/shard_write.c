@@ -257,20 +257,15 @@ do_write(const sm_request *request, const sm_write *write, uint64_t *extents)
 	return there ? SM_FOUND : SM_ABSENT;
 }
 
-/*
- * Changes what is stored for a key as the write says.  Takes the shard's lock,
- * exclusive.  Returns what map.h says of the calls that use it.
- */
-sm_status
-sm_shard_write(const sm_request *request, const sm_write *write)
+/* One try, with a large value in extents. */
+static sm_status
+try_write(const sm_request *request, const sm_write *write, bool large)
 {
 	const sm_arena *arena = &request->engine->arena;
 	uint64_t extents = 0;
 	sm_status status;
 
-	if (write->value != NULL &&
-		sm_head_size(sm_head(request->key.len, write->value->len, 0, false)) >
-			SM_MAX_INLINE)
+	if (large)
 	{
 		extents = sm_extents_write(arena, write->value->data, write->value->len);
 		if (extents == 0)
@@ -287,5 +282,26 @@ sm_shard_write(const sm_request *request, const sm_write *write)
 
 	/* the value before, or one that was not stored: out of everyone's reach */
 	sm_extents_free(arena, extents);
+	return status;
+}
+
+/*
+ * Changes what is stored for a key as the write says.  Takes the shard's lock,
+ * exclusive.  Returns what map.h says of the calls that use it.
+ */
+sm_status
+sm_shard_write(const sm_request *request, const sm_write *write)
+{
+	uint64_t size = 0;
+	sm_status status;
+
+	if (write->value != NULL)
+		size = sm_head_size(sm_head(request->key.len, write->value->len, 0, false));
+	status = try_write(request, write, size > SM_MAX_INLINE);
+
+	/* where no run of pages is long enough for a segment, extents may do */
+	if (status == SM_NO_MEMORY && size > SM_PAGE_SIZE - sizeof(sm_segment) &&
+		size <= SM_MAX_INLINE)
+		status = try_write(request, write, true);
 	return status;
 }
