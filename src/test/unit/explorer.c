@@ -1,0 +1,353 @@
+/*
+ * explorer.c
+ *	  Readers, writers, and those who move and drop things, in every order.
+ *
+ *	  explorer [scenario [preemptions]]
+ *
+ * Runs the engine itself (see scheduler.h) through small scenarios, each meant
+ * for one thing that readers without a lock must survive.  After every
+ * schedule each key's operations must have an order (history.h): that is R1,
+ * R2, and W4.  Built with one of the engine's planted mistakes, it must find
+ * it.  Memory is sequentially consistent here: what the fences are for is not
+ * explored.
+ */
+#include <string.h>
+
+#include "check.h"
+#include "scenario.h"
+
+#if defined(SM_PLANT_DIRTY_UNVALIDATED)
+#define PLANTED "a miss does not validate dirty"
+#elif defined(SM_PLANT_WORD_BEFORE_VERSION)
+#define PLANTED "the word is tested before the version"
+#elif defined(SM_PLANT_ID_UNCHECKED)
+#define PLANTED "the map's id is not checked"
+#elif defined(SM_PLANT_CLEAR_BEFORE_PLACE)
+#define PLANTED "a move clears before it places"
+#else
+#define PLANTED NULL
+#endif
+
+#define BUFFER (48 << 10)
+
+static const sm_scenario *now;
+static sm_map maps[SM_EXPLORER_ACTORS][SM_MAPS + 1];
+static char buffers[SM_EXPLORER_ACTORS][BUFFER];
+static sm_history history;
+static int initial[SM_EXPLORER_SHARDS][SM_KEYS]; /* versions */
+static int fillers;								 /* that the map has */
+static const char *wrong;						 /* what was seen that nobody stored */
+
+/* ---- keys and values ---- */
+
+static size_t
+value_len(int version)
+{
+	return now->lens[version] != 0 ? now->lens[version] : 40;
+}
+
+/* No two values share a word. */
+static uint64_t
+value_word(int key, int version, size_t i)
+{
+	return sm_mix((uint64_t) key << 40 | (uint64_t) version << 32 | i);
+}
+
+static sm_bytes
+make_value(char *to, int key, int version)
+{
+	size_t len = value_len(version);
+
+	for (size_t i = 0; i < len; i += 8)
+	{
+		uint64_t word = value_word(key, version, i);
+
+		memcpy(to + i, &word, 8);
+	}
+	return (sm_bytes) {to, len};
+}
+
+static bool
+is_value(const char *bytes, size_t len, int key, int version)
+{
+	if (len != value_len(version))
+		return false;
+	for (size_t i = 0; i < len; i += 8)
+	{
+		uint64_t word = value_word(key, version, i);
+
+		if (memcmp(bytes + i, &word, len - i < 8 ? len - i : 8) != 0)
+			return false;
+	}
+	return true;
+}
+
+static int
+version_of(const char *bytes, size_t len, int key)
+{
+	for (int version = 0; version < SM_VERSIONS; version++)
+	{
+		if (is_value(bytes, len, key, version))
+			return version;
+	}
+	wrong = "a value that the key never had";
+	return SM_ABSENT_VERSION;
+}
+
+static sm_bytes
+make_key(uint64_t *to, int key)
+{
+	*to = (uint64_t) key;
+	return (sm_bytes) {to, sizeof(*to)};
+}
+
+/* ---- what actors do ---- */
+
+static void
+add_event(sm_event event)
+{
+	sm_check(history.n < SM_HISTORY_MAX, "a history of too many events");
+	event.end = sm_scheduler_now();
+	history.events[history.n++] = event;
+}
+
+/* A range gives an event for every key. */
+static void
+do_range(int actor, sm_map *map, sm_event event)
+{
+	int found[SM_KEYS];
+	bool seen[SM_ALL_KEYS] = {false};
+	int seen_fillers = 0;
+	sm_cursor cursor = {0};
+
+	for (int key = 0; key < SM_KEYS; key++)
+		found[key] = SM_ABSENT_VERSION;
+	for (;;)
+	{
+		sm_buffer pairs = {buffers[actor], BUFFER, 0};
+
+		event.status = sm_range(map, &cursor, &pairs);
+		if (event.status != SM_FOUND)
+			break;
+		for (size_t at = 0; at < pairs.len;)
+		{
+			const char *bytes = buffers[actor] + at;
+			const sm_pair *pair = (const sm_pair *) bytes;
+			uint64_t key = UINT64_MAX;
+
+			memcpy(&key, bytes + sizeof(*pair), sizeof(key));
+			if (pair->key_len != sizeof(key) || key >= SM_ALL_KEYS || seen[key])
+			{
+				wrong = "range gave a key twice, or one that never was";
+				return;
+			}
+			seen[key] = true;
+			if (key < SM_KEYS)
+				found[key] = version_of(bytes + sizeof(*pair) + sizeof(key),
+										pair->value_len, (int) key);
+			else
+				seen_fillers++;
+			at += sizeof(*pair) + sm_pad(pair->key_len) + sm_pad(pair->value_len);
+		}
+	}
+	if (event.status == SM_GONE)
+	{
+		event.key = -1;
+		add_event(event);
+		return;
+	}
+	if (seen_fillers != fillers)
+		wrong = "range passed over a key that was there throughout";
+	for (int key = 0; key < SM_KEYS; key++)
+	{
+		event.key = key;
+		event.found = found[key];
+		event.status = found[key] == SM_ABSENT_VERSION ? SM_ABSENT : SM_FOUND;
+		add_event(event);
+	}
+}
+
+static void
+do_op(int actor, const sm_op *op)
+{
+	sm_map *map = &maps[actor][op->map == 0 ? 1 : op->map];
+	sm_event event = {.kind = op->kind,
+					  .actor = actor,
+					  .shard = (int) map->first_shard,
+					  .map = map->id,
+					  .key = op->key,
+					  .version = op->version,
+					  .found = SM_ABSENT_VERSION};
+	sm_buffer found = {buffers[actor], BUFFER / 2, 0};
+	char *made = buffers[actor] + BUFFER / 2;
+	uint64_t key_word;
+	sm_bytes key = make_key(&key_word, op->key);
+	sm_bytes value = {NULL, 0};
+	sm_bytes expected;
+
+	if (op->kind >= SM_PUT && op->kind <= SM_COMPARE_AND_SWAP)
+		value = make_value(made, op->key, op->version);
+	sm_scheduler_boundary();
+	event.begin = sm_scheduler_now();
+	switch (op->kind)
+	{
+		case SM_GET:
+			event.status = sm_get(map, key, &found);
+			break;
+		case SM_PUT:
+			event.status = sm_put(map, key, value);
+			break;
+		case SM_GET_OR_PUT:
+			event.status = sm_get_or_put(map, key, value, &found);
+			break;
+		case SM_COMPARE_AND_SWAP:
+			expected = make_value(buffers[actor], op->key, op->version - 1);
+			event.status = sm_compare_and_swap(map, key, expected, value);
+			break;
+		case SM_DELETE:
+			event.status = sm_delete(map, key);
+			break;
+		case SM_RANGE:
+			do_range(actor, map, event);
+			return;
+		case SM_CLEAR:
+			event.status = sm_clear(map);
+			event.key = -1;
+			break;
+		case SM_DESTROY:
+			sm_map_destroy(map);
+			event.key = -1;
+			break;
+		default:
+			sm_map_create(map);
+			event.key = -1;
+	}
+	if (event.status == SM_FOUND && (op->kind == SM_GET || op->kind == SM_GET_OR_PUT))
+		event.found = version_of(found.data, found.len, op->key);
+	add_event(event);
+}
+
+static void
+act(int actor)
+{
+	for (int i = 0; i < SM_OPS && now->ops[actor][i].kind != SM_NOTHING; i++)
+		do_op(actor, &now->ops[actor][i]);
+}
+
+static void
+begin(void)
+{
+	history.n = 0;
+	wrong = NULL;
+	for (int actor = 0; actor < SM_EXPLORER_ACTORS; actor++)
+	{
+		for (uint64_t id = 1; id <= SM_MAPS; id++)
+			sm_map_open(&maps[actor][id], sm_scheduler_engine(), id, id == SM_OTHER_MAP,
+						0);
+	}
+}
+
+static bool
+check(void)
+{
+	for (int key = 0; key < SM_KEYS && wrong == NULL; key++)
+	{
+		if (!sm_history_holds(&history, 0, key, 1, initial[0][key]) ||
+			!sm_history_holds(&history, 1, key, SM_OTHER_MAP, initial[1][key]))
+			wrong = "no order explains what the operations found";
+	}
+	return wrong == NULL;
+}
+
+/* ---- running them ---- */
+
+void
+sm_prepare_put(uint64_t id, int key, int version)
+{
+	sm_map *map = &maps[0][id];
+	uint64_t key_word;
+	sm_status status =
+		sm_put(map, make_key(&key_word, key), make_value(buffers[0], key, version));
+
+	sm_check(status == SM_FOUND || status == SM_ABSENT, "no room to prepare");
+	if (key < SM_KEYS)
+		initial[map->first_shard][key] = version;
+	else if (status == SM_ABSENT)
+		fillers++;
+}
+
+static uint64_t
+explore_phase(const sm_scenario *s, int phase, bool scribble, int preemptions,
+			  bool *violated)
+{
+	sm_engine *engine = sm_scheduler_engine();
+	sm_exploration exploration = {.preemptions = preemptions,
+								  .scribble = scribble,
+								  .begin = begin,
+								  .act = act,
+								  .check = check};
+
+	now = s;
+	fillers = 0;
+	for (int key = 0; key < SM_KEYS; key++)
+		initial[0][key] = initial[1][key] = SM_ABSENT_VERSION;
+	while (exploration.actors < SM_EXPLORER_ACTORS &&
+		   s->ops[exploration.actors][0].kind != SM_NOTHING)
+		exploration.actors++;
+
+	sm_scheduler_reset();
+	engine->hash_mask = s->one_bucket ? 0 : UINT64_MAX;
+	begin();
+	sm_map_create(&maps[0][1]);
+	sm_map_create(&maps[0][SM_OTHER_MAP]);
+	engine->compact_ratio = s->compact_ratio > 0 ? s->compact_ratio : 30;
+	s->prepare(phase);
+	engine->promote_ratio = s->promote_ratio;
+	return sm_explore(&exploration, violated);
+}
+
+/* Explores all phases of a scenario, each twice; false: a violation was found. */
+static bool
+explore(const sm_scenario *s, int preemptions, uint64_t *total)
+{
+	uint64_t start = sm_now_ns();
+	uint64_t schedules = 0;
+	bool violated = false;
+
+	for (int i = 0; i < 2 * (s->phases > 0 ? s->phases : 1) && !violated; i++)
+		schedules += explore_phase(s, i / 2, i % 2 == 1, preemptions, &violated);
+	*total += schedules;
+	printf("%-17s %d preemptions, %9lu schedules, %6.2f s%s\n", s->name, preemptions,
+		   (unsigned long) schedules, (double) (sm_now_ns() - start) / 1e9,
+		   violated ? ": VIOLATED" : "");
+	fflush(stdout);
+	if (violated)
+	{
+		printf("  %s\n", wrong != NULL ? wrong : "no progress");
+		sm_history_print(&history);
+		sm_scheduler_print();
+	}
+	return !violated;
+}
+
+int
+main(int argc, char **argv)
+{
+	const char *only = argc > 1 && strcmp(argv[1], "all") != 0 ? argv[1] : NULL;
+	uint64_t total = 0;
+	bool holds = true;
+
+	for (const sm_scenario *s = sm_scenarios; s->name != NULL && holds; s++)
+	{
+		if (only == NULL || strcmp(only, s->name) == 0)
+			holds =
+				explore(s, (int) sm_argument(argc, argv, 2, (uint64_t) s->preemptions),
+						&total);
+	}
+	printf("%lu schedules", (unsigned long) total);
+	if (PLANTED != NULL)
+		printf("; planted: %s: %s", (const char *) PLANTED,
+			   holds ? "NOT FOUND" : "found");
+	printf("\n");
+	return holds == (PLANTED == NULL) ? 0 : 1;
+}

@@ -1,0 +1,476 @@
+/*
+ * test_model.c
+ *	  Random sequences of all operations against two naive maps.
+ *
+ *	  test_model [seed [seconds [round]]]
+ *
+ * Each round takes the next of all combinations of settings (hash whole,
+ * constant, or of 8 bits; ratios; one shard or 16), draws a number of keys and
+ * a size of arena, which may be too small, and compares every result.  After
+ * SM_NO_MEMORY the old value must be there (M2).  An iteration goes on beside
+ * the changes.  In the end every page must be back.  A round depends on the
+ * seed and its number alone, so it can be had again by itself.
+ */
+#include "check.h"
+#include "operation.h"
+#include "port_posix.h"
+
+#define MAX_KEYS	 3000
+#define MAX_LEN		 (3 << 20)
+#define COMBINATIONS 54
+#define LARGE		 (12 << 10) /* a value that may be given memory before it is needed */
+#define ARENA(mb)	 ((uint64_t) (mb) << 20)
+
+/* Of 1000. */
+static const int weights[OP_KINDS] = {180, 30, 280, 60, 60, 70, 80,
+									  30,  60, 60,	1,	9,	10, 70};
+
+typedef struct trial
+{
+	sm_rng rng;
+	sm_host host;
+	sm_map map;
+	sm_reference *references[2];
+	sm_reference *numbers; /* of the keys */
+	uint32_t nkeys;
+	sm_bytes keys[MAX_KEYS];
+	uint32_t fresh; /* free pages before the map was made */
+	bool small;
+	char title[160];
+
+	/* the iteration */
+	sm_cursor cursor;
+	bool throughout[MAX_KEYS];
+	int seen[MAX_KEYS];
+
+	uint64_t operations;
+	uint64_t shortages;
+} trial;
+
+static char random_bytes[2 * MAX_LEN];
+static char out[MAX_LEN];
+static char key_bytes[MAX_KEYS * (SM_MAX_KEY + 1)];
+
+/* ---- what is drawn ---- */
+
+static size_t
+draw_key_len(sm_rng *rng)
+{
+	switch (sm_rng_below(rng, 12))
+	{
+		case 0:
+			return sm_rng_below(rng, 4);
+		case 1:
+			return sm_rng_below(rng, 300);
+		case 2:
+			return sm_rng_below(rng, 8) == 0 ? SM_MAX_KEY - sm_rng_below(rng, 9) : 16;
+		case 3:
+		case 4:
+		case 5:
+			return 16;
+		default:
+			return 1 + sm_rng_below(rng, 40);
+	}
+}
+
+static void
+draw_keys(trial *round)
+{
+	char *at = key_bytes;
+
+	round->numbers = sm_reference_hash();
+	for (uint32_t i = 0; i < round->nkeys;)
+	{
+		sm_bytes key = {at, draw_key_len(&round->rng)};
+		sm_bytes number = {&i, sizeof(i)};
+		sm_bytes taken;
+
+		for (size_t j = 0; j < key.len; j++)
+			at[j] = (char) sm_rng_next(&round->rng);
+		if (round->numbers->load(round->numbers, key, &taken))
+			continue;
+		round->numbers->store(round->numbers, key, number);
+		round->keys[i++] = key;
+		at += key.len;
+	}
+}
+
+static uint32_t
+number_of(trial *round, sm_bytes key)
+{
+	sm_bytes number;
+	uint32_t i;
+
+	sm_check(round->numbers->load(round->numbers, key, &number), "a foreign key");
+	memcpy(&i, number.data, sizeof(i));
+	return i;
+}
+
+static sm_bytes
+draw_value(trial *round, sm_bytes key)
+{
+	sm_rng *rng = &round->rng;
+	uint64_t dice = sm_rng_below(rng, 1000);
+	size_t len;
+	sm_bytes old;
+
+	if (dice < 200 && round->references[0]->load(round->references[0], key, &old))
+		len = (old.len + sm_rng_below(rng, 3) * 8) * (2 + sm_rng_below(rng, 3)) / 3;
+	else if (dice < 600 || (round->small && dice < 850))
+		len = sm_rng_below(rng, 100);
+	else if (dice < 800 || (round->small && dice < 930))
+		len = sm_rng_below(rng, 1200);
+	else if (dice < 900 || (round->small && dice < 980))
+		len = sm_rng_below(rng, 6000);
+	else if (dice < 960)
+		len = 15 * 1024 + sm_rng_below(rng, 2048);
+	else if (dice < 997 || round->small)
+		len = sm_rng_below(rng, 150 * 1024);
+	else
+		len = sm_rng_below(rng, MAX_LEN);
+	if (len > MAX_LEN)
+		len = MAX_LEN;
+	return (sm_bytes) {random_bytes + sm_rng_below(rng, MAX_LEN), len};
+}
+
+static sm_operation
+draw_operation(trial *round)
+{
+	sm_rng *rng = &round->rng;
+	uint32_t number = (uint32_t) sm_rng_below(rng, round->nkeys);
+	sm_operation op = {.number = number,
+					   .key = round->keys[number],
+					   .room = sizeof(out)};
+	int dice = (int) sm_rng_below(rng, 1000);
+	sm_bytes old;
+
+	while (dice >= weights[op.kind])
+		dice -= weights[op.kind++];
+
+	op.value = draw_value(round, op.key);
+	if (round->references[0]->load(round->references[0], op.key, &old) &&
+		sm_rng_below(rng, 4) > 0)
+		op.expected = old;
+	else
+		op.expected = draw_value(round, op.key);
+	if (sm_rng_below(rng, 16) == 0)
+		op.room = sm_rng_below(rng, 2000);
+
+	op.updater.answer = (int) sm_rng_below(rng, SM_MAX_UPDATE + 1);
+	if (sm_rng_below(rng, 8) == 0)
+		op.updater.answer = -1;
+	else
+		memcpy(op.updater.bytes, op.value.data, SM_MAX_UPDATE);
+	return op;
+}
+
+/* ---- what comes out ---- */
+
+static void
+check_value(trial *round, sm_bytes key, bool there, sm_bytes value)
+{
+	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_status status = sm_get(&round->map, key, &buffer);
+
+	sm_check(status == (there ? SM_FOUND : SM_ABSENT), "status %d of a key that is %s",
+			 status, there ? "there" : "not there");
+	sm_check(!there || sm_bytes_are(value, out, buffer.len),
+			 "another value of %zu bytes", buffer.len);
+}
+
+/* One operation on one key, on all maps. */
+static void
+step_key(trial *round, sm_operation *op)
+{
+	sm_bytes key = op->key;
+	uint64_t shortages = sm_host_shortages();
+	bool inject = sm_rng_below(&round->rng, 50) == 0;
+	sm_result wanted[2];
+	sm_change changes[2];
+	sm_bytes stored[2];
+	sm_bytes old[2] = {{NULL, 0}};
+	bool there[2];
+	sm_result got;
+
+	if (inject)
+		sm_host_fail_after((int64_t) sm_rng_below(&round->rng, 6));
+	got = sm_operation_execute(op, &round->map, out);
+	sm_host_fail_after(-1);
+
+	for (int i = 0; i < 2; i++)
+	{
+		there[i] = round->references[i]->load(round->references[i], key, &old[i]);
+		changes[i] = sm_operation_predict(op, there[i], old[i], &wanted[i], &stored[i]);
+	}
+	if (op->kind == OP_UPDATE)
+		sm_operation_check_updater(&op->updater, there[0], old[0]);
+
+	if (got.status == SM_NO_MEMORY)
+	{
+		sm_check(changes[0] == CHANGE_STORE || op->value.len > LARGE,
+				 "out of memory, with nothing to store");
+		sm_check(sm_host_shortages() > shortages, "out of memory without a shortage");
+		check_value(round, key, there[0], old[0]);
+		round->shortages++;
+		return;
+	}
+	for (int i = 0; i < 2; i++)
+	{
+		sm_check(got.status == wanted[i].status, "status %d, not %d", got.status,
+				 wanted[i].status);
+		sm_check(wanted[i].bytes == NULL || got.len == wanted[i].len,
+				 "%zu bytes, not %zu", got.len, wanted[i].len);
+		sm_check(wanted[i].bytes == NULL || got.status != SM_FOUND ||
+					 memcmp(got.bytes, wanted[i].bytes, got.len) == 0,
+				 "other bytes");
+		sm_operation_apply(round->references[i], key, changes[i], stored[i]);
+	}
+	if (changes[0] == CHANGE_REMOVE)
+		round->throughout[op->number] = false;
+}
+
+/* ---- the operations on the whole map ---- */
+
+static void
+start_range(trial *round)
+{
+	sm_bytes value;
+
+	round->cursor = (sm_cursor) {0};
+	for (uint32_t i = 0; i < round->nkeys; i++)
+	{
+		round->throughout[i] =
+			round->references[0]->load(round->references[0], round->keys[i], &value);
+		round->seen[i] = 0;
+	}
+}
+
+static void
+end_range(trial *round)
+{
+	for (uint32_t i = 0; i < round->nkeys; i++)
+		sm_check(round->seen[i] > 0 || !round->throughout[i],
+				 "range passed over key %u, which was there throughout", i);
+	start_range(round);
+}
+
+/* One call of sm_range; returns false at the end. */
+static bool
+step_range(trial *round, size_t room)
+{
+	sm_buffer buffer = {malloc(room + 8), room, 0};
+	sm_cursor before = round->cursor;
+	sm_status status = sm_range(&round->map, &round->cursor, &buffer);
+
+	if (status == SM_TOO_SMALL)
+	{
+		sm_check(buffer.len > buffer.size, "too small, for %zu bytes", buffer.len);
+		sm_check(round->cursor.shard > before.shard ||
+					 round->cursor.prefix >= before.prefix,
+				 "the cursor went back");
+		buffer.size = buffer.len;
+		buffer.data = realloc(buffer.data, buffer.len);
+		status = sm_range(&round->map, &round->cursor, &buffer);
+	}
+	sm_check(status == SM_FOUND || status == SM_ABSENT, "status %d of range", status);
+	for (size_t at = 0; status == SM_FOUND && at < buffer.len;)
+	{
+		const sm_pair *pair = (const sm_pair *) ((char *) buffer.data + at);
+		sm_bytes key = {(char *) buffer.data + at + sizeof(sm_pair), pair->key_len};
+		char *value = (char *) buffer.data + at + sizeof(sm_pair) + sm_pad(key.len);
+		uint32_t number = number_of(round, key);
+		sm_bytes wanted;
+
+		sm_check(round->seen[number]++ == 0, "range gave key %u twice", number);
+		sm_check(round->references[1]->load(round->references[1], key, &wanted),
+				 "range gave key %u, which is not there", number);
+		sm_check(sm_bytes_are(wanted, value, pair->value_len),
+				 "range gave another value");
+		at += sizeof(sm_pair) + sm_pad(pair->key_len) + sm_pad(pair->value_len);
+	}
+	free(buffer.data);
+	return status == SM_FOUND;
+}
+
+static void
+check_count(trial *round)
+{
+	for (int i = 0; i < 2; i++)
+		sm_check(sm_count(&round->map) ==
+					 round->references[i]->count(round->references[i]),
+				 "a count of %lu", (unsigned long) sm_count(&round->map));
+}
+
+static void
+step_clear(trial *round)
+{
+	sm_check(sm_clear(&round->map) == SM_FOUND, "clear failed");
+	for (int i = 0; i < 2; i++)
+		round->references[i]->clear(round->references[i]);
+	memset(round->throughout, 0, sizeof(round->throughout));
+	sm_check(sm_host_free_pages() == round->fresh, "%u pages, not %u, after clear",
+			 sm_host_free_pages(), round->fresh);
+	check_count(round);
+}
+
+static void
+step_reclaim(trial *round)
+{
+	uint64_t most = sm_rng_below(&round->rng, 2) == 0 ?
+		1 + sm_rng_below(&round->rng, 20) :
+		UINT64_MAX;
+	uint32_t before = sm_host_free_pages();
+	uint64_t freed = sm_reclaim(&round->map, most);
+	uint32_t after = sm_host_free_pages();
+
+	/* a shard that got room inside its segments counts for 1 */
+	sm_check(freed >= after - before &&
+				 freed - (after - before) <= 1U << round->map.shard_bits,
+			 "reclaim says %lu pages, %u are free after %u", (unsigned long) freed,
+			 after, before);
+}
+
+static void
+step(trial *round)
+{
+	sm_operation op = draw_operation(round);
+
+	round->operations++;
+	sm_set_context("%s, operation %lu: %s\n", round->title,
+				   (unsigned long) round->operations, sm_op_names[op.kind]);
+	switch (op.kind)
+	{
+		case OP_CLEAR:
+			step_clear(round);
+			break;
+		case OP_COUNT:
+			check_count(round);
+			break;
+		case OP_RECLAIM:
+			step_reclaim(round);
+			break;
+		case OP_RANGE:
+			if (!step_range(round, sm_rng_below(&round->rng, 20000)))
+				end_range(round);
+			break;
+		default:
+			step_key(round, &op);
+	}
+}
+
+/* ---- rounds ---- */
+
+static void
+check_all(trial *round)
+{
+	start_range(round);
+	while (step_range(round, 32 * 1024))
+		;
+	end_range(round);
+	check_count(round);
+	for (uint32_t i = 0; i < round->nkeys; i++)
+	{
+		sm_bytes value = {NULL, 0};
+		bool there =
+			round->references[0]->load(round->references[0], round->keys[i], &value);
+
+		check_value(round, round->keys[i], there, value);
+	}
+}
+
+static void
+check_gone(trial *round)
+{
+	sm_operation op = {.value = {"value", 5}, .expected = {"value", 5}, .room = 100};
+
+	for (op.kind = OP_GET; op.kind <= OP_UPDATE; op.kind++)
+		sm_check(sm_operation_execute(&op, &round->map, out).status == SM_GONE,
+				 "%s of a map that is gone", sm_op_names[op.kind]);
+	sm_check(sm_clear(&round->map) == SM_GONE, "clear of a map that is gone");
+}
+
+static trial *
+run_round(uint64_t seed, uint64_t number)
+{
+	static const uint64_t masks[] = {UINT64_MAX, 0, (uint64_t) 0xff << 56};
+	static const uint32_t promote[] = {0, 30, 100};
+	static const uint32_t compact[] = {1, 30, 100};
+	static const uint32_t numbers[] = {1, 8, 60, 600, MAX_KEYS};
+	trial *round = calloc(1, sizeof(trial));
+	int mask = (int) (number % 3);
+	uint32_t shard_bits = number / 27 % 2 == 0 ? 0 : 4;
+	uint64_t pages;
+	int operations = 4000;
+
+	round->rng = sm_rng_seed(seed * 1000003 + number);
+	round->nkeys = numbers[sm_rng_below(&round->rng, 5)];
+	if (mask == 1 && round->nkeys > 200)
+		round->nkeys = 200;
+	round->small = sm_rng_below(&round->rng, 2) == 0;
+	pages = ARENA(64) / SM_PAGE_SIZE;
+	if (round->small)
+		pages = 20 +
+			sm_rng_below(&round->rng, sm_rng_below(&round->rng, 2) == 0 ? 100 : 600);
+
+	snprintf(
+		round->title, sizeof(round->title),
+		"seed %lu, round %lu: hash %d, ratios %u %u, shard bits %u, %u keys, %lu pages",
+		(unsigned long) seed, (unsigned long) number, mask, promote[number / 3 % 3],
+		compact[number / 9 % 3], shard_bits, round->nkeys, (unsigned long) pages);
+	sm_host_create(&round->host, pages * SM_PAGE_SIZE, 20, -1, seed + number);
+	round->host.engine.hash_mask = masks[mask];
+	round->host.engine.promote_ratio = promote[number / 3 % 3];
+	round->host.engine.compact_ratio = compact[number / 9 % 3];
+	round->references[0] = sm_reference_hash();
+	round->references[1] = sm_reference_copy_on_write();
+	round->fresh = sm_host_free_pages();
+	draw_keys(round);
+	sm_map_open(&round->map, &round->host.engine, number + 1, 3, shard_bits);
+	sm_map_create(&round->map);
+	start_range(round);
+
+	for (int i = 0; i < operations; i++)
+		step(round);
+	check_all(round);
+	if (number % 2 == 0)
+		step_clear(round);
+	sm_map_destroy(&round->map);
+	sm_check(sm_host_free_pages() == round->fresh, "%u pages, not %u, after destroy",
+			 sm_host_free_pages(), round->fresh);
+	check_gone(round);
+
+	for (int i = 0; i < 2; i++)
+		round->references[i]->destroy(round->references[i]);
+	round->numbers->destroy(round->numbers);
+	sm_host_detach(&round->host);
+	return round;
+}
+
+int
+main(int argc, char **argv)
+{
+	uint64_t seed = sm_seed(sm_argument(argc, argv, 1, 0));
+	uint64_t seconds = sm_argument(argc, argv, 2, 5);
+	uint64_t number = sm_argument(argc, argv, 3, 0);
+	uint64_t end = sm_now_ns() + seconds * 1000000000;
+	uint64_t operations = 0;
+	uint64_t shortages = 0;
+	sm_rng rng = sm_rng_seed(seed);
+
+	for (size_t i = 0; i < sizeof(random_bytes); i += 8)
+		*(uint64_t *) (random_bytes + i) = sm_rng_next(&rng);
+	do
+	{
+		trial *round = run_round(seed, number++);
+
+		operations += round->operations;
+		shortages += round->shortages;
+		free(round);
+	} while (argc <= 3 && sm_now_ns() < end);
+
+	printf(
+		"seed %lu: %lu rounds of %d combinations, %lu operations, %lu out of memory\n",
+		(unsigned long) seed, (unsigned long) number, COMBINATIONS,
+		(unsigned long) operations, (unsigned long) shortages);
+	return 0;
+}
