@@ -26,7 +26,6 @@
 static sm_host host;
 static sm_map map;
 static char value[VALUE_LEN];
-static char keys[KEYS][KEY_LEN];
 
 static void
 make_key(char *to, uint64_t number)
@@ -89,10 +88,12 @@ work(void *arg)
 		for (int i = 0; i < 64; i++)
 		{
 			uint64_t dice = sm_rng_next(&rng);
-			sm_bytes key = {keys[(dice >> 32) * KEYS >> 32], KEY_LEN};
+			char bytes[KEY_LEN]; /* made here: a table of keys would miss the cache */
+			sm_bytes key = {bytes, KEY_LEN};
 			sm_buffer buffer = {copy, sizeof(copy), 0};
 			sm_status status;
 
+			make_key(bytes, (dice >> 32) * KEYS >> 32);
 			if (w->locks)
 				pthread_mutex_lock(&mutex);
 			if ((int) (dice % 100) < w->share)
@@ -163,8 +164,10 @@ bench_speed(int rounds)
 	begin((uint64_t) 64 << 20);
 	for (int i = 0; i < KEYS; i++)
 	{
-		make_key(keys[i], (uint64_t) i);
-		put(keys[i]);
+		char key[KEY_LEN];
+
+		make_key(key, (uint64_t) i);
+		put(key);
 	}
 	for (int round = 0; round < rounds; round++)
 	{
