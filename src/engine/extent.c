@@ -8,8 +8,6 @@
  */
 #include "extent.h"
 
-#include <string.h>
-
 static inline uint64_t
 run_offset(uint64_t run)
 {

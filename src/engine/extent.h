@@ -19,15 +19,4 @@ extern uint64_t sm_extent_read(const sm_arena *arena, uint64_t *run, void *to,
 extern uint64_t sm_extent_equal(const sm_arena *arena, uint64_t *run, const void *bytes,
 								uint64_t len);
 
-/* How many pages a value of len bytes takes in runs of full length. */
-static inline uint64_t
-sm_extents_pages(uint64_t len)
-{
-	uint64_t full = SM_MAX_RUN * SM_PAGE_SIZE - 8;
-	uint64_t rest = len % full;
-
-	return len / full * SM_MAX_RUN +
-		(rest == 0 ? 0 : (rest + 8 + SM_PAGE_SIZE - 1) / SM_PAGE_SIZE);
-}
-
 #endif /* SM_EXTENT_H */

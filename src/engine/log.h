@@ -18,7 +18,10 @@
 
 #include "arena.h"
 
-/* Entries over this many bytes keep their value in extents. */
+/*
+ * Entries over this many bytes keep their value in extents, and so do shorter
+ * ones of more than a page where no run of pages is free.
+ */
 #define SM_MAX_INLINE (16 * 1024)
 
 /*

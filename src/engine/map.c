@@ -180,7 +180,7 @@ sm_reclaim(sm_map *map, uint64_t npages)
 	return freed;
 }
 
-/* Each shard at one moment, one after the other. */
+/* Each key at one moment, but not all at the same. */
 sm_status
 sm_clear(sm_map *map)
 {

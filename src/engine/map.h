@@ -11,8 +11,9 @@
  * key's shard.  Nothing here throws or allocates private memory: results are
  * statuses, and bytes go to buffers that the caller owns.
  *
- * A status other than SM_FOUND, SM_ABSENT, and SM_MISMATCH means that the map
- * was not changed.
+ * A status other than SM_FOUND and SM_ABSENT means that the map was not changed.
+ * A large value is copied before its key is looked at, so SM_NO_MEMORY may come
+ * where SM_MISMATCH or SM_ABSENT would have been the answer.
  */
 #ifndef SM_MAP_H
 #define SM_MAP_H
@@ -127,7 +128,7 @@ extern sm_status sm_update(sm_map *map, sm_bytes key, sm_update_fn fn, void *arg
  */
 extern uint64_t sm_reclaim(sm_map *map, uint64_t npages);
 
-/* All keys at once, shard by shard; sets status SM_GONE or SM_FOUND. */
+/* Removes all keys, each at one moment, but not all at the same.  SM_FOUND or SM_GONE. */
 extern sm_status sm_clear(sm_map *map);
 extern uint64_t sm_count(const sm_map *map);
 

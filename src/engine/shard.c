@@ -13,9 +13,7 @@
 #include "shard.h"
 
 #include <assert.h>
-#include <string.h>
 
-#include "extent.h"
 #include "port.h"
 
 /* Dirty is promoted at this many keys, whatever the ratio: it stays in cache. */
@@ -284,10 +282,7 @@ sm_shard_make_room(const sm_engine *engine, sm_shard *shard, uint64_t size)
 	return true;
 }
 
-/*
- * The oldest segment that has bytes to give: dead ones, or many at its end that
- * were never used; or 0.
- */
+/* The oldest segment that has dead bytes, or nothing else at all; or 0. */
 static uint64_t
 find_compactable(const sm_engine *engine, const sm_shard *shard)
 {
@@ -296,11 +291,10 @@ find_compactable(const sm_engine *engine, const sm_shard *shard)
 	for (uint64_t segment = shard->log.segments.last; segment != 0;)
 	{
 		const sm_segment *header = sm_segment_at(arena, segment);
-		uint64_t size = sm_load(&header->npages) * SM_PAGE_SIZE;
 		bool newest = segment == shard->log.segments.first;
 
 		if (sm_load(&header->dead) > 0 ||
-			(!newest && size - sm_load(&header->used) >= size / 8))
+			(!newest && sm_load(&header->used) == sizeof(sm_segment)))
 			return segment;
 		segment = sm_load(&header->order.prev);
 	}
@@ -389,7 +383,8 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id, uint64_t
 			if (turn == 0)
 			{
 				turns = shard->log.pages; /* no fewer than segments */
-				freed += sm_index_free(&engine->arena, &shard->retired, UINT64_MAX);
+				contents.indexes[0] = shard->retired;
+				shard->retired = (sm_index) {0};
 			}
 			segment = find_compactable(engine, shard);
 			if (segment != 0)

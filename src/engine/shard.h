@@ -40,7 +40,7 @@ struct sm_shard
 	uint32_t moved;		 /* growing: the read index' buckets moved so far */
 	sm_index read_index;
 	sm_index dirty_index;
-	sm_index retired; /* the read index before, its pages not freed yet */
+	sm_index retired; /* an index that was replaced, its pages not freed yet */
 	sm_log log;
 };
 

@@ -9,13 +9,15 @@
  */
 #include "shard.h"
 
-#include <string.h>
+#include <assert.h>
 
 #include "extent.h"
 #include "port.h"
 
 /* Values in a place over this many bytes are not overwritten there. */
 #define MAX_IN_PLACE 1024
+
+_Static_assert(MAX_IN_PLACE / 8 <= SM_MAX_SLACK, "a header can tell the slack");
 
 /* Where a write found its key. */
 typedef struct write_target
@@ -295,6 +297,7 @@ sm_shard_write(const sm_request *request, const sm_write *write)
 	uint64_t size = 0;
 	sm_status status;
 
+	assert(write->value == NULL || write->value->len <= SM_MAX_VALUE);
 	if (write->value != NULL)
 		size = sm_head_size(sm_head(request->key.len, write->value->len, 0, false));
 	status = try_write(request, write, size > SM_MAX_INLINE);
