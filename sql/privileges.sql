@@ -101,3 +101,11 @@ DROP EXTENSION syncmap CASCADE;
 \set VERBOSITY default
 CREATE EXTENSION syncmap;
 DROP EXTENSION syncmap;
+
+-- a schema that somebody has prepared for us is refused; ours goes with us
+CREATE SCHEMA syncmap;
+CREATE EXTENSION syncmap;
+DROP SCHEMA syncmap;
+CREATE EXTENSION syncmap;
+DROP EXTENSION syncmap;
+SELECT to_regnamespace('syncmap');

@@ -92,6 +92,8 @@ Datum
 syncmap_drop(PG_FUNCTION_ARGS)
 {
 	Oid relid;
+	char *name;
+	char *schema;
 	StringInfoData command;
 
 	sm_require_loaded();
@@ -100,11 +102,17 @@ syncmap_drop(PG_FUNCTION_ARGS)
 	if (!sm_relation_is_map(relid))
 		sm_not_a_map(relid);
 
+	/* it may be dropped meanwhile: DROP FOREIGN TABLE is what locks it */
+	name = get_rel_name(relid);
+	schema = get_namespace_name(get_rel_namespace(relid));
+	if (name == NULL || schema == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+
 	initStringInfo(&command);
 	appendStringInfo(&command, "DROP FOREIGN TABLE %s",
-					 quote_qualified_identifier(get_namespace_name(
-													get_rel_namespace(relid)),
-												get_rel_name(relid)));
+					 quote_qualified_identifier(schema, name));
 	run(command.data);
 
 	PG_RETURN_VOID();

@@ -3,7 +3,9 @@
 -- complain if the script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION syncmap" to load this file. \quit
 
--- A map's own privileges decide who may use it.
+-- Made here, so that a schema of that name which somebody else has prepared is
+-- refused.  A map's own privileges decide who may use it.
+CREATE SCHEMA syncmap;
 GRANT USAGE ON SCHEMA syncmap TO PUBLIC;
 
 -- ---------------------------------------------------------------------------

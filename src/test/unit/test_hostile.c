@@ -9,9 +9,9 @@
  * as R5 promises, and from then on each word that the reader loads has just
  * been overwritten, mostly with something that looks right: a slot with the
  * key's tag, a link, a header with the key's length, the key itself, a run of
- * pages, all of which may lead anywhere.  The reader must stay in the arena,
- * must come to an end, and must answer what is right when it takes the lock,
- * where everything is as it was before.
+ * pages.  They may lead anywhere, or round in a ring.  The reader must stay in
+ * the arena, must come to an end, and must answer what is right when it takes
+ * the lock, where everything is as it was before.
  *
  * The engine is compiled to call sm_explorer_step before each access.
  */
@@ -32,6 +32,7 @@ static sm_rng rng;
 /* The call that runs: after how many accesses everything turns hostile. */
 static int64_t countdown = NEVER;
 static uint64_t steps;
+static bool ring; /* it turns into a ring of links */
 static uint32_t key_tag;
 static uint64_t key_words[SM_MAX_KEY / 8];
 static size_t key_len;
@@ -152,6 +153,17 @@ draw_moody_garbage(uint64_t honest)
 	}
 }
 
+/* A chain without an end: each last slot links on, and all others are empty. */
+static uint64_t
+draw_ring(const sm_word *word)
+{
+	uint64_t last = sizeof(sm_bucket) - sizeof(sm_word);
+
+	return (uintptr_t) word % sizeof(sm_bucket) == last ?
+		SM_LINK | draw_offset(64) >> 3 :
+		0;
+}
+
 void
 sm_explorer_step(const volatile void *address, bool stores)
 {
@@ -174,7 +186,7 @@ sm_explorer_step(const volatile void *address, bool stores)
 	if (--countdown > 0)
 		return;
 	if (in_arena)
-		overwrite(word, draw_moody_garbage(load(word)));
+		overwrite(word, ring ? draw_ring(word) : draw_moody_garbage(load(word)));
 	else if (word != &shard->id)
 		overwrite(word, load(word) + ((uint64_t) 1 << 32));
 }
@@ -235,6 +247,7 @@ try_call(sm_bytes key, int64_t most)
 	memcpy(key_words, key.data, key.len);
 	key_tag = sm_hash_tag(sm_hash(&host.engine, key.data, key.len));
 	steps = 0;
+	ring = sm_rng_below(&rng, 8) == 0;
 	countdown = 1 + (int64_t) sm_rng_below(&rng, (uint64_t) most);
 	hostile = call(kind, key, room, cursor);
 	countdown = NEVER;
