@@ -157,11 +157,12 @@ draw_moody_garbage(uint64_t honest)
 static uint64_t
 draw_ring(const sm_word *word)
 {
-	uint64_t last = sizeof(sm_bucket) - sizeof(sm_word);
+	uint64_t place = (uintptr_t) word % sizeof(sm_bucket);
+	uint64_t nbuckets = host.engine.arena.size / sizeof(sm_bucket);
 
-	return (uintptr_t) word % sizeof(sm_bucket) == last ?
-		SM_LINK | draw_offset(64) >> 3 :
-		0;
+	if (place != sizeof(sm_bucket) - sizeof(sm_word))
+		return 0;
+	return SM_LINK | sm_rng_below(&rng, nbuckets) * sizeof(sm_bucket) >> 3;
 }
 
 void
