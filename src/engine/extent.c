@@ -21,16 +21,18 @@ run_pages(uint64_t run)
 }
 
 /*
- * Copies a value of len > 0 bytes into new runs.  Returns the first, or 0 when
- * there is no memory, and then has given back what it took.
+ * Copies a value of len > 0 bytes into new runs, *npages in all.  Returns the
+ * first, or 0 when there is no memory, and then has given back what it took.
  */
 uint64_t
-sm_extents_write(const sm_arena *arena, const void *value, uint64_t len)
+sm_extents_write(const sm_arena *arena, const void *value, uint64_t len,
+				 uint64_t *npages)
 {
 	uint64_t first = 0;
 	sm_word *link = NULL;
 	const char *from = value;
 
+	*npages = 0;
 	while (len > 0)
 	{
 		uint64_t want = (len + 8 + SM_PAGE_SIZE - 1) / SM_PAGE_SIZE;
@@ -46,6 +48,7 @@ sm_extents_write(const sm_arena *arena, const void *value, uint64_t len)
 			return 0;
 		}
 
+		*npages += got;
 		sm_store(sm_at(arena, offset), 0);
 		if (link == NULL)
 			first = offset | got;

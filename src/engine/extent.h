@@ -11,8 +11,8 @@
 
 #include "arena.h"
 
-extern uint64_t sm_extents_write(const sm_arena *arena, const void *value,
-								 uint64_t len);
+extern uint64_t sm_extents_write(const sm_arena *arena, const void *value, uint64_t len,
+								 uint64_t *npages);
 extern void sm_extents_free(const sm_arena *arena, uint64_t run);
 extern uint64_t sm_extent_read(const sm_arena *arena, uint64_t *run, void *to,
 							   uint64_t len);

@@ -26,12 +26,14 @@ typedef struct sm_found
  * *bucket is where to go on, and a reader validates before it does: what it
  * walks may be garbage, and garbage may be a ring.
  *
+ * marks is NULL, or the caller is going to look at the entry's.
+ *
  * Nothing that is loaded here is used as an address before it is checked to
  * lie in the arena, header and key together.  (R4)
  */
 static inline bool
 sm_chain_find(const sm_arena *arena, const sm_bucket **bucket, uint32_t tag,
-			  sm_bytes key, sm_found *found)
+			  sm_bytes key, const sm_mark *marks, sm_found *found)
 {
 	const sm_bucket *at = *bucket;
 
@@ -50,8 +52,10 @@ sm_chain_find(const sm_arena *arena, const sm_bucket **bucket, uint32_t tag,
 			entry = sm_slot_entry(slot);
 			if (!sm_in_arena(arena, entry, 8 + sm_pad(key.len)))
 				continue;
-			/* the value mostly begins in the next line: fetch both at once */
+			/* the value mostly begins in the next line: fetch all at once */
 			__builtin_prefetch(arena->base + entry + 64);
+			if (marks != NULL)
+				__builtin_prefetch((const char *) &marks[entry / SM_MARK_BYTES]);
 			head = sm_load(sm_at(arena, entry));
 			if (sm_head_key_len(head) != key.len ||
 				!sm_equal(sm_at(arena, entry) + 1, key.data, key.len))

@@ -10,6 +10,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "port.h"
 #include "shard.h"
 
 /*
@@ -37,6 +38,18 @@ sm_table_init(sm_shard *shards, uint32_t nshards)
 	memset(shards, 0, sm_table_size(nshards));
 }
 
+size_t
+sm_marks_size(uint64_t arena_size)
+{
+	return arena_size / SM_MARK_BYTES * sizeof(sm_mark);
+}
+
+static sm_map_state *
+state_of(const sm_map *map)
+{
+	return &map->engine->shards[map->first_shard].state;
+}
+
 /* Makes a handle.  Whether the map is there shows at the first call. */
 void
 sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id, uint32_t first_shard,
@@ -48,12 +61,23 @@ sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id, uint32_t first_sh
 					 .id = id,
 					 .first_shard = first_shard,
 					 .shard_bits = shard_bits};
+	map->evicts = sm_load(&state_of(map)->evicts) != 0;
 }
 
 static uint32_t
 end_shard(const sm_map *map)
 {
 	return map->first_shard + (1U << map->shard_bits);
+}
+
+static void
+zero_counts(sm_shard *shard)
+{
+	for (int i = 0; i < SM_COUNTERS; i++)
+		sm_store(&shard->counts[i], 0);
+	sm_store(&shard->gets, 0);
+	sm_store(&shard->hits, 0);
+	sm_store(&shard->retries, 0);
 }
 
 /*
@@ -63,11 +87,31 @@ end_shard(const sm_map *map)
 void
 sm_map_create(sm_map *map)
 {
+	assert(sm_load(&state_of(map)->pages) == 0);
+	sm_map_configure(map, 0, false);
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
 	{
-		assert(sm_load(&map->engine->shards[i].id) == 0);
-		sm_store_release(&map->engine->shards[i].id, map->id);
+		sm_shard *shard = &map->engine->shards[i];
+
+		assert(sm_load(&shard->id) == 0);
+		sm_store(&shard->earliest, (uint64_t) SM_NEVER);
+		shard->swept_earliest = SM_NEVER;
+		shard->map_shard = map->first_shard;
+		shard->map_shards = 1U << map->shard_bits;
+		zero_counts(shard);
+		sm_store_release(&shard->id, map->id);
 	}
+}
+
+void
+sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts)
+{
+	sm_map_state *state = state_of(map);
+
+	sm_store(&state->max_pages,
+			 max_memory == 0 ? UINT64_MAX : max_memory / SM_PAGE_SIZE);
+	sm_store(&state->evicts, evicts);
+	map->evicts = evicts;
 }
 
 void
@@ -99,13 +143,21 @@ sm_get(sm_map *map, sm_bytes key, sm_buffer *value)
 {
 	sm_request request = make_request(map, key);
 
-	return sm_shard_get(&request, value);
+	return sm_shard_get(&request, value, NULL);
 }
 
 sm_status
 sm_contains(sm_map *map, sm_bytes key)
 {
 	return sm_get(map, key, NULL);
+}
+
+sm_status
+sm_get_expiry(sm_map *map, sm_bytes key, int64_t *expires)
+{
+	sm_request request = make_request(map, key);
+
+	return sm_shard_get(&request, NULL, expires);
 }
 
 static sm_status
@@ -117,57 +169,72 @@ write_key(sm_map *map, sm_bytes key, sm_write write)
 }
 
 sm_status
-sm_put(sm_map *map, sm_bytes key, sm_bytes value)
+sm_put(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires)
 {
-	return write_key(map, key, (sm_write) {.value = &value});
+	return write_key(map, key, (sm_write) {.value = &value, .expires = expires});
 }
 
 /* A key that is there costs a get, no lock. */
 sm_status
-sm_get_or_put(sm_map *map, sm_bytes key, sm_bytes value, sm_buffer *found)
+sm_get_or_put(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires,
+			  sm_buffer *found)
 {
 	sm_status status = sm_get(map, key, found);
 
 	if (status != SM_ABSENT)
 		return status;
 	return write_key(map, key,
-					 (sm_write) {.value = &value, .keep = true, .old = found});
+					 (sm_write) {.value = &value,
+								 .expires = expires,
+								 .keep = true,
+								 .old = found});
 }
 
 sm_status
-sm_swap(sm_map *map, sm_bytes key, sm_bytes value, sm_buffer *old)
+sm_swap(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires, sm_buffer *old)
 {
-	return write_key(map, key, (sm_write) {.value = &value, .old = old});
+	return write_key(map, key,
+					 (sm_write) {.value = &value, .expires = expires, .old = old});
 }
 
 sm_status
-sm_compare_and_swap(sm_map *map, sm_bytes key, sm_bytes old, sm_bytes value)
+sm_compare_and_swap(sm_map *map, sm_bytes key, sm_bytes old, sm_bytes value,
+					int64_t expires)
 {
-	return write_key(map, key, (sm_write) {.value = &value, .expected = &old});
+	return write_key(map, key,
+					 (sm_write) {.value = &value,
+								 .expires = expires,
+								 .expected = &old});
 }
 
 sm_status
 sm_delete(sm_map *map, sm_bytes key)
 {
-	return write_key(map, key, (sm_write) {0});
+	return write_key(map, key, (sm_write) {.expires = SM_NEVER});
 }
 
 sm_status
 sm_get_and_delete(sm_map *map, sm_bytes key, sm_buffer *old)
 {
-	return write_key(map, key, (sm_write) {.old = old});
+	return write_key(map, key, (sm_write) {.expires = SM_NEVER, .old = old});
 }
 
 sm_status
 sm_compare_and_delete(sm_map *map, sm_bytes key, sm_bytes old)
 {
-	return write_key(map, key, (sm_write) {.expected = &old});
+	return write_key(map, key, (sm_write) {.expires = SM_NEVER, .expected = &old});
 }
 
 sm_status
-sm_update(sm_map *map, sm_bytes key, sm_update_fn fn, void *arg)
+sm_update(sm_map *map, sm_bytes key, sm_update_fn fn, void *arg, int64_t expires)
 {
-	return write_key(map, key, (sm_write) {.fn = fn, .arg = arg});
+	return write_key(map, key, (sm_write) {.fn = fn, .arg = arg, .expires = expires});
+}
+
+sm_status
+sm_expire(sm_map *map, sm_bytes key, int64_t expires)
+{
+	return write_key(map, key, (sm_write) {.expire_only = true, .expires = expires});
 }
 
 uint64_t
@@ -176,8 +243,77 @@ sm_reclaim(sm_map *map, uint64_t npages)
 	uint64_t freed = 0;
 
 	for (uint32_t i = map->first_shard; i < end_shard(map) && freed < npages; i++)
-		freed += sm_shard_reclaim(map->engine, i, map->id, npages - freed);
+	{
+		freed += sm_shard_reclaim(map->engine, i, map->id, 0, npages - freed);
+		freed += sm_shard_free_empty(map->engine, i, map->id);
+	}
 	return freed;
+}
+
+/* The shard that holds most, of those that are not in done, a bit each. */
+static uint32_t
+largest_shard(const sm_map *map, uint64_t done)
+{
+	uint32_t largest = 0;
+	uint64_t most = 0;
+
+	for (uint32_t i = 0; i < 1U << map->shard_bits; i++)
+	{
+		uint64_t pages =
+			sm_load(&map->engine->shards[map->first_shard + i].settled) + 1;
+
+		if (!(done >> i & 1) && pages > most)
+		{
+			largest = i;
+			most = pages;
+		}
+	}
+	return largest;
+}
+
+/* From the largest shard each time, so that shards stay even. */
+uint64_t
+sm_evict(sm_map *map, uint64_t npages)
+{
+	uint32_t nshards = 1U << map->shard_bits;
+	uint64_t all = UINT64_MAX >> (64 - nshards);
+	uint64_t done = 0;
+	uint64_t freed = 0;
+	bool evicted = false;
+
+	if (!sm_load(&state_of(map)->evicts))
+		return 0;
+	for (uint64_t turn = 0; freed < npages && done != all; turn++)
+	{
+		uint32_t shard = largest_shard(map, done);
+		uint32_t number = map->first_shard + shard;
+
+		if (sm_shard_evict(map->engine, number, map->id, turn >= nshards, &freed))
+			evicted = true;
+		else
+		{
+			freed += sm_shard_free_empty(map->engine, number, map->id);
+			done |= (uint64_t) 1 << shard;
+		}
+	}
+	return freed == 0 && evicted ? 1 : freed;
+}
+
+/* Writers may make work as fast as it is done. */
+#define MAINTENANCE_STEPS 65536
+
+void
+sm_maintain(sm_map *map, uint32_t shard)
+{
+	const sm_engine *engine = map->engine;
+	uint32_t number = map->first_shard + shard;
+
+	sm_shard_reclaim(engine, number, map->id, engine->compact_ratio, UINT64_MAX);
+	if (sm_load(&engine->shards[number].entries) == 0)
+		sm_shard_free_empty(engine, number, map->id);
+	for (int i = 0; i < MAINTENANCE_STEPS && sm_shard_step(engine, number, map->id);
+		 i++)
+		;
 }
 
 /* Each key at one moment, but not all at the same. */
@@ -192,28 +328,129 @@ sm_clear(sm_map *map)
 	return SM_FOUND;
 }
 
-/* How many keys there are: exact when nobody writes, none in a map that is gone. */
+static uint64_t
+count_shard(sm_map *map, uint32_t number)
+{
+	const sm_shard *shard = &map->engine->shards[number];
+	int64_t earliest = (int64_t) sm_load(&shard->earliest);
+	sm_request request = {.map = map,
+						  .engine = map->engine,
+						  .shard = (sm_shard *) shard,
+						  .number = number};
+
+	if (sm_load(&shard->id) != map->id)
+		return 0;
+	if (earliest != SM_NEVER && earliest <= sm_port_now())
+		return sm_shard_count(&request);
+	return sm_load(&shard->entries);
+}
+
 uint64_t
-sm_count(const sm_map *map)
+sm_count(sm_map *map)
 {
 	uint64_t count = 0;
 
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-	{
-		const sm_shard *shard = &map->engine->shards[i];
-
-		if (sm_load(&shard->id) == map->id)
-			count += sm_load(&shard->entries);
-	}
+		count += count_shard(map, i);
 	return count;
 }
+
+uint64_t
+sm_map_pages(const sm_map *map)
+{
+	return sm_load(&state_of(map)->pages);
+}
+
+uint64_t
+sm_map_quota(const sm_map *map)
+{
+	return sm_load(&state_of(map)->max_pages);
+}
+
+bool
+sm_get_shard_stats(const sm_map *map, uint32_t shard, sm_shard_stats *stats)
+{
+	uint32_t number = map->first_shard + shard;
+	const sm_shard *from = &map->engine->shards[number];
+	bool is_there;
+
+	sm_port_lock_shared(number);
+	is_there = sm_load(&from->id) == map->id;
+	*stats = (sm_shard_stats) {
+		.entries = sm_load(&from->entries),
+		.dirty = from->growing ? 0 : from->dirty_index.count,
+		.live = from->log.live,
+		.dead = from->log.dead,
+		.index = from->read_index.pages + from->dirty_index.pages +
+			from->retired.pages + sm_ghosts_pages(&from->ghosts),
+		.young = from->log.pages[SM_YOUNG],
+		.main = from->log.pages[SM_MAIN],
+		.extents = from->log.extents,
+	};
+	for (int i = 0; i < SM_COUNTERS; i++)
+		stats->counts[i] = sm_load(&from->counts[i]);
+	sm_port_unlock(number);
+	return is_there;
+}
+
+void
+sm_get_read_stats(const sm_map *map, sm_read_stats *stats)
+{
+	const sm_shard *shard = &map->engine->shards[map->first_shard];
+
+	*stats = (sm_read_stats) {.gets = sm_load(&shard->gets),
+							  .hits = sm_load(&shard->hits),
+							  .retries = sm_load(&shard->retries)};
+}
+
+static void
+flush(sm_word *sum, uint32_t *count)
+{
+	if (*count != 0)
+		atomic_fetch_add_explicit(sum, *count, memory_order_relaxed);
+	*count = 0;
+}
+
+/* A map that is gone takes nothing any more, or what is not its own: a hint. */
+void
+sm_flush_reads(sm_map *map)
+{
+	sm_shard *shard = &map->engine->shards[map->first_shard];
+
+	if (sm_load(&shard->id) != map->id)
+	{
+		map->reads = (sm_reads) {0};
+		return;
+	}
+	flush(&shard->gets, &map->reads.gets);
+	flush(&shard->hits, &map->reads.hits);
+	flush(&shard->retries, &map->reads.retries);
+}
+
+void
+sm_reset_stats(sm_map *map)
+{
+	map->reads = (sm_reads) {0};
+	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+	{
+		sm_shard *shard = sm_shard_lock(map->engine, i);
+
+		if (sm_load(&shard->id) == map->id)
+			zero_counts(shard);
+		sm_shard_unlock(map->engine, i);
+	}
+}
+
+/* Buckets that one call of sm_range passes: its caller may be interrupted. */
+#define RANGE_STEPS 4096
 
 sm_status
 sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
 {
 	size_t filled = 0;
+	int steps = 0;
 
-	while (cursor->shard < 1U << map->shard_bits)
+	while (cursor->shard < 1U << map->shard_bits && steps < RANGE_STEPS)
 	{
 		uint32_t number = map->first_shard + cursor->shard;
 		sm_request request = {.map = map,
@@ -232,6 +469,7 @@ sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
 			return status;
 		}
 		filled += rest.len;
+		steps++;
 		if (cursor->prefix == 1U << SM_TAG_BITS)
 			*cursor = (sm_cursor) {cursor->shard + 1, 0};
 	}

@@ -19,6 +19,8 @@
 #define SM_MAP_H
 
 #include "arena.h"
+#include "mark.h"
+#include "port.h"
 
 #define SM_MAX_SHARD_BITS 6 /* a map has at most 64 shards */
 #define SM_MAX_SHARDS	  (1 << SM_MAX_SHARD_BITS)
@@ -36,10 +38,20 @@ typedef struct sm_engine
 	sm_shard *shards;			 /* the fixed table */
 	uint32_t nshards;			 /* its length */
 	const unsigned char *secret; /* SM_SECRET_SIZE bytes, the same for all */
+	sm_mark *marks;				 /* sm_marks_size() of them, see mark.h */
+	const sm_word *giving_way;	 /* id of the map that evicts when the arena is full */
 	uint64_t hash_mask;			 /* all ones; tests keep fewer bits of the hash */
 	uint32_t promote_ratio;		 /* dirty is promoted past this % of a shard's keys */
 	uint32_t compact_ratio;		 /* a segment is compacted past this % of dead bytes */
 } sm_engine;
+
+/* What a process has counted of its reads of a map and not flushed yet. */
+typedef struct sm_reads
+{
+	uint32_t gets;
+	uint32_t hits;
+	uint32_t retries;
+} sm_reads;
 
 /* A process' handle of one map.  Never stored in shared memory. */
 typedef struct sm_map
@@ -48,6 +60,8 @@ typedef struct sm_map
 	uint64_t id; /* never reused */
 	uint32_t first_shard;
 	uint32_t shard_bits;		   /* it has 2^shard_bits shards */
+	bool evicts;				   /* its keys may be evicted: reads leave marks */
+	sm_reads reads;				   /* not flushed yet, see sm_flush_reads */
 	uint8_t misses[SM_MAX_SHARDS]; /* not flushed yet, see shard.h */
 } sm_map;
 
@@ -90,6 +104,9 @@ typedef int (*sm_update_fn)(void *arg, const void *old, size_t old_len,
 extern size_t sm_table_size(uint32_t nshards);
 extern void sm_table_init(sm_shard *shards, uint32_t nshards);
 
+/* The size in bytes of the marks of an arena; they start as zeros. */
+extern size_t sm_marks_size(uint64_t arena_size);
+
 /*
  * A map's life.  The caller keeps which shards are free and sees to it that
  * ids are never reused (0 is none).  sm_map_create makes shards that belong to
@@ -101,36 +118,67 @@ extern void sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id,
 extern void sm_map_create(sm_map *map);
 extern void sm_map_destroy(sm_map *map);
 
+/*
+ * Sets a map's quota in bytes, 0 for none, and whether its keys may be evicted;
+ * a new map has no quota and does not evict.  Another process sees the latter
+ * when it opens or configures its handle.
+ */
+extern void sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts);
+
 /* Reads: SM_FOUND, SM_ABSENT, SM_TOO_SMALL, SM_GONE */
 extern sm_status sm_get(sm_map *map, sm_bytes key, sm_buffer *value);
 extern sm_status sm_contains(sm_map *map, sm_bytes key);
 
+/* When the key expires: SM_FOUND with *expires, SM_NEVER if it does not. */
+extern sm_status sm_get_expiry(sm_map *map, sm_bytes key, int64_t *expires);
+
 /*
  * Writes.  SM_FOUND: the key was there (and for compare_and_*, matched).
- * value/old buffers receive the value that was there before the call.
+ * value/old buffers receive the value that was there before the call.  From
+ * the microsecond expires of the host's clock on, the key is absent for every
+ * read and write; SM_NEVER: it stays.  sm_update keeps what a key has that is
+ * there; expires is for a new one.  sm_expire sets it and keeps the value.
  */
-extern sm_status sm_put(sm_map *map, sm_bytes key, sm_bytes value);
+extern sm_status sm_put(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires);
 extern sm_status sm_get_or_put(sm_map *map, sm_bytes key, sm_bytes value,
-							   sm_buffer *found);
-extern sm_status sm_swap(sm_map *map, sm_bytes key, sm_bytes value, sm_buffer *old);
+							   int64_t expires, sm_buffer *found);
+extern sm_status sm_swap(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires,
+						 sm_buffer *old);
 extern sm_status sm_compare_and_swap(sm_map *map, sm_bytes key, sm_bytes old,
-									 sm_bytes value);
+									 sm_bytes value, int64_t expires);
 extern sm_status sm_delete(sm_map *map, sm_bytes key);
 extern sm_status sm_get_and_delete(sm_map *map, sm_bytes key, sm_buffer *old);
 extern sm_status sm_compare_and_delete(sm_map *map, sm_bytes key, sm_bytes old);
-extern sm_status sm_update(sm_map *map, sm_bytes key, sm_update_fn fn, void *arg);
+extern sm_status sm_update(sm_map *map, sm_bytes key, sm_update_fn fn, void *arg,
+						   int64_t expires);
+extern sm_status sm_expire(sm_map *map, sm_bytes key, int64_t expires);
 
 /*
- * Gives dead bytes of this map back, until npages pages more of the arena are
- * free or there is nothing left to give.  Takes one shard lock at a time.
- * Returns the number of pages that it freed, and at least 1 if it freed room
- * inside the map's own segments: 0 means that trying again is of no use.
+ * Making room, one shard's lock at a time, until npages pages more of the arena
+ * are free or there is nothing left to give: sm_reclaim gives back expired
+ * entries and dead bytes, sm_evict takes live keys of a map that evicts.  Both
+ * return the number of pages that became free, and at least 1 if room became
+ * free inside the map's own segments: 0 means that trying again is of no use.
  */
 extern uint64_t sm_reclaim(sm_map *map, uint64_t npages);
+extern uint64_t sm_evict(sm_map *map, uint64_t npages);
+
+/*
+ * What a maintenance worker does at each of its visits to a shard of a map,
+ * numbered from 0, in bounded pieces: promotes, goes on growing or shrinking,
+ * takes out what has expired, compacts, and gives back what is empty.
+ */
+extern void sm_maintain(sm_map *map, uint32_t shard);
 
 /* Removes all keys, each at one moment, but not all at the same.  SM_FOUND or SM_GONE. */
 extern sm_status sm_clear(sm_map *map);
-extern uint64_t sm_count(const sm_map *map);
+
+/*
+ * How many keys there are, exactly if nobody writes meanwhile; 0 if the map is
+ * gone.  Looks at all entries of a shard where something has expired that has
+ * not been taken out yet.
+ */
+extern uint64_t sm_count(sm_map *map);
 
 /*
  * Range: all pairs in the order of their hashes.  A cursor is a position in
@@ -156,5 +204,54 @@ typedef struct sm_pair
 } sm_pair;
 
 extern sm_status sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs);
+
+/*
+ * Statistics.  What writers do is counted where they hold the lock; reads are
+ * counted in the handle, and added to the map's sums by sm_flush_reads.
+ */
+typedef enum sm_counter
+{
+	SM_PUTS, /* values stored, by whichever call */
+	SM_DELETES,
+	SM_EVICTIONS,
+	SM_EXPIRATIONS, /* entries taken out because they had expired */
+	SM_PROMOTIONS,	/* and completed growths */
+	SM_COMPACTIONS,
+	SM_COUNTERS
+} sm_counter;
+
+typedef struct sm_shard_stats
+{
+	uint64_t counts[SM_COUNTERS];
+	uint64_t entries; /* with those that have expired and are still there */
+	uint64_t dirty;	  /* keys in the dirty index */
+	uint64_t live;	  /* bytes of live entries, without extents */
+	uint64_t dead;	  /* bytes of dead ones */
+	/* pages of */
+	uint64_t index;	  /* indexes and ghosts */
+	uint64_t young;	  /* the young queue's segments */
+	uint64_t main;	  /* the main queue's */
+	uint64_t extents; /* large values */
+} sm_shard_stats;
+
+typedef struct sm_read_stats
+{
+	uint64_t gets;
+	uint64_t hits;
+	uint64_t retries; /* lookups that had to start again, each time */
+} sm_read_stats;
+
+/* Takes a shard's lock, shared.  False if the map is gone. */
+extern bool sm_get_shard_stats(const sm_map *map, uint32_t shard,
+							   sm_shard_stats *stats);
+extern void sm_get_read_stats(const sm_map *map, sm_read_stats *stats);
+extern void sm_flush_reads(sm_map *map);
+
+/* Sets all counts to 0, of the map and its shards.  Takes the shards' locks. */
+extern void sm_reset_stats(sm_map *map);
+
+/* The pages that a map holds now, and its quota, UINT64_MAX if it has none. */
+extern uint64_t sm_map_pages(const sm_map *map);
+extern uint64_t sm_map_quota(const sm_map *map);
 
 #endif /* SM_MAP_H */

@@ -33,4 +33,10 @@ extern void sm_port_unlock(uint32_t shard);
 extern uint32_t sm_port_alloc_pages(uint32_t npages);
 extern void sm_port_free_pages(uint32_t first, uint32_t npages);
 
+/* What expires then never does. */
+#define SM_NEVER INT64_MAX
+
+/* The host's clock, in microseconds: what an expiry is compared with. */
+extern int64_t sm_port_now(void);
+
 #endif /* SM_PORT_H */

@@ -1,14 +1,15 @@
 /*
  * shard.c
- *	  Promotion, growth, compaction, and clearing of a shard.
+ *	  A shard's lock, and promotion, growth, and clearing under it.
  *
- * Writers do all of it, a bounded piece with each write, so that no lock is
- * held for long (W5).
+ * Writers and the maintenance worker do all of it, a bounded piece at a time,
+ * so that no lock is held for long (W5).
  *
  * Promotion moves dirty's slots into read.  When read is full after that, an
  * index of twice the size or more becomes dirty, and every write moves a few
  * of read's buckets into it; when read is empty, one word makes dirty the read
  * index.  Both are the same move: place a slot there, then clear it here (R2).
+ * A read index that has become far too large shrinks in the same way.
  */
 #include "shard.h"
 
@@ -23,8 +24,85 @@
 #define GROWTH_BUCKETS 2
 #define RETIRED_PAGES  8
 
-/* How many segments a write compacts at most to make room. */
-#define COMPACTIONS_A_WRITE 2
+/* The worker's, each time it takes the lock. */
+#define STEP_GROWTH_BUCKETS 64
+#define STEP_RETIRED_PAGES	64
+
+/* An index may be that part of a shard's share of its map's quota. */
+#define INDEX_PARTS 4
+
+/* The read index shrinks when it has that many times the room it needs. */
+#define SPARSE 16
+
+static uint64_t
+index_pages(const sm_shard *shard)
+{
+	return shard->read_index.pages + shard->dirty_index.pages + shard->retired.pages;
+}
+
+/* All pages that a shard holds. */
+uint64_t
+sm_shard_pages(const sm_shard *shard)
+{
+	return index_pages(shard) + shard->log.pages[SM_YOUNG] + shard->log.pages[SM_MAIN] +
+		shard->log.extents + sm_ghosts_pages(&shard->ghosts);
+}
+
+/* Brings the map's sum of pages up to date. */
+static void
+settle(const sm_engine *engine, sm_shard *shard)
+{
+	uint64_t pages = sm_shard_pages(shard);
+	uint64_t settled = sm_load(&shard->settled);
+
+	if (pages != settled)
+	{
+		atomic_fetch_add_explicit(&sm_state_of(engine, shard)->pages, pages - settled,
+								  memory_order_relaxed);
+		sm_store(&shard->settled, pages);
+	}
+}
+
+/* Would npages pages more be over the map's quota? */
+bool
+sm_shard_exceeds(const sm_engine *engine, sm_shard *shard, uint64_t npages)
+{
+	const sm_map_state *state = sm_state_of(engine, shard);
+
+	settle(engine, shard);
+	return sm_load(&state->pages) + npages > sm_load(&state->max_pages);
+}
+
+/* Takes a shard's lock, exclusive. */
+sm_shard *
+sm_shard_lock(const sm_engine *engine, uint32_t number)
+{
+	sm_port_lock_exclusive(number);
+	/* what comes may go where readers still look (R5) */
+	sm_fence_release();
+	return &engine->shards[number];
+}
+
+void
+sm_shard_unlock(const sm_engine *engine, uint32_t number)
+{
+	settle(engine, &engine->shards[number]);
+	sm_port_unlock(number);
+}
+
+/* An entry, at that offset, expires then. */
+void
+sm_shard_note_expiry(const sm_engine *engine, sm_shard *shard, uint64_t entry,
+					 int64_t expires)
+{
+	uint64_t head = sm_load(sm_at(&engine->arena, entry));
+
+	sm_log_note_expiry(&engine->arena, sm_segment_of(entry, head), expires);
+	if (expires < (int64_t) sm_load(&shard->earliest))
+		sm_store(&shard->earliest, (uint64_t) expires);
+	if (expires < shard->swept_earliest)
+		shard->swept_earliest = expires;
+}
 
 /*
  * Publishes an index under a new generation.  What a reader loads through the
@@ -75,20 +153,36 @@ sm_shard_index_for_new(const sm_engine *engine, sm_shard *shard)
 }
 
 /*
- * Starts to replace a full read index: an index that will be half full takes
- * the place of the dirty one, which is empty.  Without memory for it, read
- * chains on.
+ * Is there a place for an index of 2^bits buckets?  Under a quota it may take
+ * the place of keys, but not of too many.
+ */
+static bool
+may_grow(const sm_engine *engine, sm_shard *shard, unsigned bits)
+{
+	uint64_t pages = (uint64_t) 1 << (bits - SM_PAGE_BUCKETS_BITS);
+	const sm_map_state *state = sm_state_of(engine, shard);
+	uint64_t share = sm_load(&state->max_pages) / shard->map_shards;
+
+	return bits <= SM_MAX_INDEX_BITS &&
+		(!sm_shard_exceeds(engine, shard, pages) ||
+		 (sm_load(&state->evicts) && pages <= share / INDEX_PARTS));
+}
+
+/*
+ * Starts to replace a read index that is too small or too large: an index that
+ * will be half full takes the place of the dirty one, which is empty.  Without
+ * memory for it, read stays, and chains on.
  */
 static void
 start_growth(const sm_engine *engine, sm_shard *shard)
 {
-	unsigned bits = sm_index_bits(shard->read_index.word) + 1;
+	unsigned bits = SM_MIN_INDEX_BITS;
 	sm_index next;
 
 	assert(shard->dirty_index.count == 0);
 	while (((uint64_t) SM_SLOTS << bits) < 2 * shard->read_index.count)
 		bits++;
-	if (bits > SM_MAX_INDEX_BITS || !sm_index_create(&engine->arena, &next, bits))
+	if (!may_grow(engine, shard, bits) || !sm_index_create(&engine->arena, &next, bits))
 		return;
 
 	/* nobody can be in it any more once the pages of the one before are free */
@@ -106,11 +200,11 @@ start_growth(const sm_engine *engine, sm_shard *shard)
  * sees the read word changed (R2).
  */
 static void
-grow(const sm_engine *engine, sm_shard *shard)
+grow(const sm_engine *engine, sm_shard *shard, int most)
 {
 	uint32_t nbuckets = (uint32_t) 1 << sm_index_bits(shard->read_index.word);
 
-	for (int i = 0; i < GROWTH_BUCKETS && shard->moved < nbuckets; i++)
+	for (int i = 0; i < most && shard->moved < nbuckets; i++)
 	{
 		if (!sm_index_move_bucket(&engine->arena, &shard->read_index,
 								  &shard->dirty_index, shard->moved))
@@ -128,6 +222,7 @@ grow(const sm_engine *engine, sm_shard *shard)
 	publish(shard, &shard->read, &shard->read_index);
 	publish(shard, &shard->dirty, &shard->dirty_index);
 	shard->growing = false;
+	sm_shard_count_one(shard, SM_PROMOTIONS);
 }
 
 /* Moves dirty's slots into read, all of them: they are few. */
@@ -145,6 +240,7 @@ promote(const sm_engine *engine, sm_shard *shard)
 			return;
 	}
 	sm_store(&shard->misses, 0);
+	sm_shard_count_one(shard, SM_PROMOTIONS);
 }
 
 /* Is it time to promote?  By ratio, by count, or by misses, as in sync.Map. */
@@ -159,6 +255,20 @@ wants_promotion(const sm_engine *engine, const sm_shard *shard)
 		 sm_load(&shard->misses) >= dirty);
 }
 
+static bool
+is_full(const sm_index *index)
+{
+	return index->count > sm_index_capacity(index->word);
+}
+
+static bool
+is_sparse(const sm_index *index)
+{
+	return sm_index_root(index->word) != 0 &&
+		sm_index_bits(index->word) > SM_MIN_INDEX_BITS &&
+		index->count < sm_index_capacity(index->word) / SPARSE;
+}
+
 /* A write's share of the shard's housekeeping. */
 void
 sm_shard_maintain(const sm_engine *engine, sm_shard *shard)
@@ -166,139 +276,50 @@ sm_shard_maintain(const sm_engine *engine, sm_shard *shard)
 	if (shard->retired.pages > 0)
 		sm_index_free(&engine->arena, &shard->retired, RETIRED_PAGES);
 	if (shard->growing)
-		grow(engine, shard);
+		grow(engine, shard, GROWTH_BUCKETS);
 	else if (wants_promotion(engine, shard))
 		promote(engine, shard);
-	if (!shard->growing && shard->dirty_index.count == 0 &&
-		shard->read_index.count > sm_index_capacity(shard->read_index.word))
+	if (!shard->growing && shard->dirty_index.count == 0 && is_full(&shard->read_index))
 		start_growth(engine, shard);
-}
-
-/* The index that has a slot, and where. */
-static sm_place
-find_slot(const sm_engine *engine, const sm_shard *shard, uint64_t slot)
-{
-	sm_place place = sm_index_find_slot(&engine->arena, &shard->read_index, slot);
-
-	if (place.home == NULL)
-		place = sm_index_find_slot(&engine->arena, &shard->dirty_index, slot);
-	assert(place.home != NULL);
-	return place;
+	if (engine->compact_ratio == 0)
+		sm_shard_compact(engine, shard);
 }
 
 /*
- * Moves an entry to another place in the log.  The old place may overlap the
- * new one; then the copy, too, stands under the odd version (R1).
- */
-static void
-move_entry(const sm_engine *engine, const sm_shard *shard, uint64_t from, uint64_t to,
-		   uint64_t head)
-{
-	const sm_arena *arena = &engine->arena;
-	uint64_t size = sm_head_size(head);
-	char key[SM_MAX_KEY];
-	uint32_t tag;
-	sm_place place;
-	uint64_t version = 0;
-	bool overlap = to < from && to + size > from;
-
-	sm_copy_out(key, sm_at(arena, from) + 1, sm_head_key_len(head));
-	tag = sm_hash_tag(sm_hash(engine, key, sm_head_key_len(head)));
-	place = find_slot(engine, shard, sm_slot(tag, from));
-
-	if (overlap)
-		version = sm_version_begin(place.home);
-	for (uint64_t i = 8; i < size; i += 8)
-		sm_store(sm_at(arena, to + i), sm_load(sm_at(arena, from + i)));
-	if (!overlap)
-		version = sm_version_begin(place.home);
-	sm_store(sm_at(arena, to), head);
-	sm_store(place.slot, sm_slot(tag, to));
-	sm_version_end(place.home, version);
-}
-
-/*
- * Compacts a segment: its live entries go to the newest segment as long as
- * there is room, and slide to their own segment's front otherwise.  This takes
- * no memory.  Returns the number of pages that became free.
- */
-static uint64_t
-compact(const sm_engine *engine, sm_shard *shard, uint64_t segment)
-{
-	const sm_arena *arena = &engine->arena;
-	sm_log *log = &shard->log;
-	uint64_t pages = log->pages;
-	uint64_t from = segment + sizeof(sm_segment);
-	uint64_t end = segment + sm_load(&sm_segment_at(arena, segment)->used);
-	uint64_t to = from;
-	uint64_t larges = 0;
-
-	sm_log_begin_compaction(arena, log, segment);
-	while (from < end)
-	{
-		uint64_t head = sm_load(sm_at(arena, from));
-		uint64_t size = sm_head_size(head);
-
-		if (head & SM_HEAD_DEAD)
-			;
-		else if (log->segments.first != segment && sm_log_has_room(arena, log, size))
-		{
-			uint64_t new_place = sm_log_append(arena, log, head);
-
-			log->live -= size; /* it was counted where it was */
-			move_entry(engine, shard, from, new_place,
-					   sm_load(sm_at(arena, new_place)));
-		}
-		else
-		{
-			head &= ~((uint64_t) 0xf << SM_HEAD_PAGE_SHIFT);
-			head |= (to - segment) / SM_PAGE_SIZE << SM_HEAD_PAGE_SHIFT;
-			if (to != from)
-				move_entry(engine, shard, from, to, head);
-			if (head & SM_HEAD_LARGE)
-				larges++;
-			to += size;
-		}
-		from += size;
-	}
-	sm_log_end_compaction(arena, log, segment, to - segment, larges);
-	return pages - log->pages;
-}
-
-/*
- * Makes room for an entry of size bytes in the newest segment: by compaction
- * where that is worth while, else by a new segment.  Entries may move; slots
- * stay in their places.  Returns false if there is no memory.
+ * A step of the worker's housekeeping of a shard's indexes.  Returns true if
+ * there may be more to do.
  */
 bool
-sm_shard_make_room(const sm_engine *engine, sm_shard *shard, uint64_t size)
+sm_shard_step(const sm_engine *engine, uint32_t number, uint64_t id)
 {
-	for (int tries = 0; !sm_log_has_room(&engine->arena, &shard->log, size); tries++)
+	sm_shard *shard = sm_shard_lock(engine, number);
+	bool more = true;
+
+	if (sm_load(&shard->id) != id)
+		more = false;
+	else if (shard->retired.pages > 0)
+		more = sm_index_free(&engine->arena, &shard->retired, STEP_RETIRED_PAGES) > 0;
+	else if (shard->growing)
 	{
-		if (tries == COMPACTIONS_A_WRITE || shard->log.compactable.last == 0)
-			return sm_log_extend(&engine->arena, &shard->log, size);
-		compact(engine, shard, shard->log.compactable.last);
+		uint32_t moved = shard->moved;
+
+		grow(engine, shard, STEP_GROWTH_BUCKETS);
+		more = !shard->growing || shard->moved > moved;
 	}
-	return true;
-}
-
-/* The oldest segment that has dead bytes, or nothing else at all; or 0. */
-static uint64_t
-find_compactable(const sm_engine *engine, const sm_shard *shard)
-{
-	const sm_arena *arena = &engine->arena;
-
-	for (uint64_t segment = shard->log.segments.last; segment != 0;)
+	else if (shard->dirty_index.count > 0)
 	{
-		const sm_segment *header = sm_segment_at(arena, segment);
-		bool newest = segment == shard->log.segments.first;
-
-		if (sm_load(&header->dead) > 0 ||
-			(!newest && sm_load(&header->used) == sizeof(sm_segment)))
-			return segment;
-		segment = sm_load(&header->order.prev);
+		promote(engine, shard);
+		more = shard->dirty_index.count == 0;
 	}
-	return 0;
+	else if (is_full(&shard->read_index) || is_sparse(&shard->read_index))
+	{
+		start_growth(engine, shard);
+		more = shard->growing;
+	}
+	else
+		more = false;
+	sm_shard_unlock(engine, number);
+	return more;
 }
 
 /* All that a shard holds, taken out of it. */
@@ -306,14 +327,8 @@ typedef struct shard_contents
 {
 	sm_index indexes[3];
 	sm_log log;
+	sm_ghosts ghosts;
 } shard_contents;
-
-static uint64_t
-count_pages(const sm_shard *shard)
-{
-	return shard->read_index.pages + shard->dirty_index.pages + shard->retired.pages +
-		shard->log.pages;
-}
 
 /*
  * Takes a shard's contents out of it, under its lock: from here on no reader
@@ -325,11 +340,15 @@ take_contents(sm_shard *shard)
 {
 	shard_contents contents = {.indexes = {shard->read_index, shard->dirty_index,
 										   shard->retired},
-							   .log = shard->log};
+							   .log = shard->log,
+							   .ghosts = shard->ghosts};
 
 	shard->read_index = shard->dirty_index = shard->retired = (sm_index) {0};
 	shard->log = (sm_log) {0};
+	shard->ghosts = (sm_ghosts) {0};
 	shard->growing = false;
+	shard->sweeping = false;
+	sm_store(&shard->earliest, (uint64_t) SM_NEVER);
 	sm_store(&shard->entries, 0);
 	sm_store(&shard->misses, 0);
 
@@ -339,67 +358,33 @@ take_contents(sm_shard *shard)
 	return contents;
 }
 
-/* Returns how many pages that gave, without extents. */
-static uint64_t
+static void
 free_contents(const sm_engine *engine, shard_contents *contents)
 {
-	uint64_t pages = sm_log_free(&engine->arena, &contents->log);
-
+	sm_log_free(&engine->arena, &contents->log);
+	sm_ghosts_free(&engine->arena, &contents->ghosts);
 	for (int i = 0; i < 3; i++)
-		pages += sm_index_free(&engine->arena, &contents->indexes[i], UINT64_MAX);
-	return pages;
+		sm_index_free(&engine->arena, &contents->indexes[i], UINT64_MAX);
 }
 
 /*
- * Compacts a shard's segments one by one, each under the lock anew, until
- * npages pages are free or there was a turn for every segment; an empty shard
- * gives all that it holds.  Returns how many pages that gave, and at least 1 if
- * it gave dead bytes back: they are room in the newest segment.
+ * Gives back all that a shard without entries holds.  Returns how many pages
+ * that were.
  */
 uint64_t
-sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id, uint64_t npages)
+sm_shard_free_empty(const sm_engine *engine, uint32_t number, uint64_t id)
 {
-	sm_shard *shard = &engine->shards[number];
-	uint64_t freed = 0;
-	uint64_t turns = UINT64_MAX;
-	bool made_room = false;
+	shard_contents contents = {0};
+	uint64_t pages = 0;
+	sm_shard *shard = sm_shard_lock(engine, number);
 
-	for (uint64_t turn = 0; turn < turns && freed < npages; turn++)
-	{
-		shard_contents contents = {0};
-		uint64_t segment = 0;
+	if (sm_load(&shard->id) == id && sm_load(&shard->entries) == 0 &&
+		(pages = sm_shard_pages(shard)) > 0)
+		contents = take_contents(shard);
+	sm_shard_unlock(engine, number);
 
-		sm_port_lock_exclusive(number);
-		sm_fence_release(); /* what comes may go where readers still look (R5) */
-		if (sm_load(&shard->id) != id)
-			;
-		else if (sm_load(&shard->entries) == 0)
-		{
-			if (count_pages(shard) > 0)
-				contents = take_contents(shard);
-		}
-		else
-		{
-			if (turn == 0)
-			{
-				turns = shard->log.pages; /* no fewer than segments */
-				contents.indexes[0] = shard->retired;
-				shard->retired = (sm_index) {0};
-			}
-			segment = find_compactable(engine, shard);
-			if (segment != 0)
-			{
-				made_room |= sm_load(&sm_segment_at(&engine->arena, segment)->dead) > 0;
-				freed += compact(engine, shard, segment);
-			}
-		}
-		sm_port_unlock(number);
-
-		freed += free_contents(engine, &contents);
-		if (segment == 0)
-			break;
-	}
-	return freed == 0 && made_room ? 1 : freed;
+	free_contents(engine, &contents);
+	return pages;
 }
 
 /*
@@ -409,21 +394,17 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id, uint64_t
 bool
 sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destroy)
 {
-	sm_shard *shard = &engine->shards[number];
-	shard_contents contents;
+	sm_shard *shard = sm_shard_lock(engine, number);
+	shard_contents contents = {0};
+	bool is_there = sm_load(&shard->id) == id;
 
-	sm_port_lock_exclusive(number);
-	if (sm_load(&shard->id) != id)
-	{
-		sm_port_unlock(number);
-		return false;
-	}
 	/* the id before the words: whoever sees a later word sees it gone (R1) */
-	if (destroy)
+	if (is_there && destroy)
 		sm_store(&shard->id, 0);
-	contents = take_contents(shard);
-	sm_port_unlock(number);
+	if (is_there)
+		contents = take_contents(shard);
+	sm_shard_unlock(engine, number);
 
 	free_contents(engine, &contents);
-	return true;
+	return is_there;
 }

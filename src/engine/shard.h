@@ -15,6 +15,7 @@
 
 #include <stdalign.h>
 
+#include "ghost.h"
 #include "index.h"
 #include "log.h"
 #include "lookup.h"
@@ -23,6 +24,14 @@
 /* Lines that different processes load and store lie this far apart. */
 #define SM_LINE 128
 
+/* Of the whole map; kept in its first shard. */
+typedef struct sm_map_state
+{
+	sm_word pages;	   /* that all its shards hold */
+	sm_word max_pages; /* its quota, UINT64_MAX: none */
+	sm_word evicts;	   /* may keys be evicted? */
+} sm_map_state;
+
 struct sm_shard
 {
 	/* Loaded by readers; stored when an index or the map is replaced. */
@@ -30,18 +39,31 @@ struct sm_shard
 	sm_word read;				 /* the read index' word, see index.h */
 	sm_word dirty;				 /* the dirty index' word */
 
-	/* Readers' lookups that had to look into dirty, flushed now and then. */
-	alignas(SM_LINE) sm_word misses;
+	/* Readers' counts, flushed now and then. */
+	alignas(SM_LINE) sm_word misses; /* lookups that had to look into dirty */
+	sm_word gets;					 /* these of the map, in its first shard */
+	sm_word hits;
+	sm_word retries;
 
-	/* Under the lock; entries may be loaded without it. */
+	/* Under the lock; the words may be loaded without it. */
 	alignas(SM_LINE) sm_word entries;
-	uint32_t generation; /* of the word published last; never reset */
-	bool growing;		 /* dirty is the next read index */
-	uint32_t moved;		 /* growing: the read index' buckets moved so far */
+	sm_word earliest;			 /* nothing expires before that */
+	sm_word counts[SM_COUNTERS]; /* see sm_counter */
+	uint32_t generation;		 /* of the word published last; never reset */
+	uint32_t map_shard;			 /* the first shard of the map */
+	uint32_t map_shards;		 /* how many it has */
+	bool growing;				 /* dirty is the next read index */
+	uint32_t moved;				 /* growing: the read index' buckets moved so far */
 	sm_index read_index;
 	sm_index dirty_index;
 	sm_index retired; /* an index that was replaced, its pages not freed yet */
 	sm_log log;
+	sm_ghosts ghosts;
+	sm_word settled;		/* pages of this shard that the map's sum has */
+	bool sweeping;			/* a sweep of expired entries is under way */
+	int64_t swept_earliest; /* earliest, of what it has seen and what came since */
+
+	alignas(SM_LINE) sm_map_state state;
 };
 
 /* One call's key, and where it belongs. */
@@ -61,6 +83,8 @@ typedef struct sm_request
 typedef struct sm_write
 {
 	const sm_bytes *value;	  /* what to store */
+	int64_t expires;		  /* when that expires; with fn, if the key is new */
+	bool expire_only;		  /* keeps the value and sets when it expires */
 	const sm_bytes *expected; /* only if the key is there with this value */
 	bool keep;				  /* only if the key is not there */
 	sm_buffer *old;			  /* receives the value before, unless NULL */
@@ -79,20 +103,56 @@ sm_hash_tag(uint64_t hash)
 }
 
 /* shard_read.c: no lock is held, and none is taken but for the fallback */
-extern sm_status sm_shard_get(const sm_request *request, sm_buffer *value);
+extern sm_status sm_shard_get(const sm_request *request, sm_buffer *value,
+							  int64_t *expires);
 extern sm_status sm_shard_range(const sm_request *request, uint32_t *prefix,
 								sm_buffer *pairs);
+extern uint64_t sm_shard_count(const sm_request *request);
 
 /* shard_write.c: takes the shard's lock, exclusive */
 extern sm_status sm_shard_write(const sm_request *request, const sm_write *write);
 
-/* shard.c: the first three with the shard's lock held, exclusive */
-extern sm_index *sm_shard_index_for_new(const sm_engine *engine, sm_shard *shard);
-extern bool sm_shard_make_room(const sm_engine *engine, sm_shard *shard, uint64_t size);
-extern void sm_shard_maintain(const sm_engine *engine, sm_shard *shard);
-extern uint64_t sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
-								 uint64_t npages);
+/* shard.c: these take and release the shard's lock */
+extern sm_shard *sm_shard_lock(const sm_engine *engine, uint32_t number);
+extern void sm_shard_unlock(const sm_engine *engine, uint32_t number);
 extern bool sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id,
 						   bool destroy);
+extern uint64_t sm_shard_free_empty(const sm_engine *engine, uint32_t number,
+									uint64_t id);
+extern bool sm_shard_step(const sm_engine *engine, uint32_t number, uint64_t id);
+
+/* shard.c: with the shard's lock held, exclusive */
+extern sm_index *sm_shard_index_for_new(const sm_engine *engine, sm_shard *shard);
+extern void sm_shard_maintain(const sm_engine *engine, sm_shard *shard);
+extern uint64_t sm_shard_pages(const sm_shard *shard);
+extern bool sm_shard_exceeds(const sm_engine *engine, sm_shard *shard, uint64_t npages);
+extern void sm_shard_note_expiry(const sm_engine *engine, sm_shard *shard,
+								 uint64_t entry, int64_t expires);
+
+/* shard_memory.c: with the shard's lock held, exclusive */
+extern bool sm_shard_make_room(const sm_engine *engine, sm_shard *shard, sm_queue queue,
+							   uint64_t head, bool *dropped);
+extern void sm_shard_compact(const sm_engine *engine, sm_shard *shard);
+
+/* shard_memory.c: these take and release the shard's lock */
+extern bool sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id,
+						   uint64_t *freed);
+extern uint64_t sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
+								 uint32_t compact_ratio, uint64_t npages);
+extern bool sm_shard_evict(const sm_engine *engine, uint32_t number, uint64_t id,
+						   bool pressing, uint64_t *freed);
+
+static inline sm_map_state *
+sm_state_of(const sm_engine *engine, const sm_shard *shard)
+{
+	return &engine->shards[shard->map_shard].state;
+}
+
+/* Counts something, under the lock. */
+static inline void
+sm_shard_count_one(sm_shard *shard, sm_counter counter)
+{
+	sm_store(&shard->counts[counter], sm_load(&shard->counts[counter]) + 1);
+}
 
 #endif /* SM_SHARD_H */

@@ -20,6 +20,9 @@
 /* A flush of a process' misses; must fit sm_map's counters. */
 #define MISSES_FLUSHED 16
 
+/* A flush of its other counts, where the host does not do it before. */
+#define READS_FLUSHED (1 << 16)
+
 typedef enum search_result
 {
 	DONE,	   /* *status holds the answer */
@@ -128,21 +131,54 @@ copy_value(const sm_request *request, const index_view *view, uint64_t entry,
 	return true;
 }
 
-/* Searches a viewed index for the key and copies its value, if value is not NULL. */
+/* What a get is to find out; pointers may be NULL. */
+typedef struct wanted
+{
+	sm_buffer *value;
+	int64_t *expires;
+	uint64_t entry; /* where the key was found, for its mark */
+} wanted;
+
+/* Has the entry expired?  Only an entry that may costs a look at the clock. */
+static inline bool
+has_expired(const sm_request *request, uint64_t entry, uint64_t head, wanted *want)
+{
+	const sm_arena *arena = &request->engine->arena;
+	int64_t expires = SM_NEVER;
+
+	if (head & SM_HEAD_EXPIRES)
+	{
+		/* garbage looks expired: the validation that follows tells (R4) */
+		if (!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
+			return true;
+		expires = sm_entry_expires(arena, entry, head);
+		if (expires <= sm_port_now())
+			return true;
+	}
+	if (want->expires != NULL)
+		*want->expires = expires;
+	return false;
+}
+
+/* Searches a viewed index for the key, and copies what is wanted of it. */
 static inline search_result
-search(const sm_request *request, const index_view *view, sm_buffer *value,
+search(const sm_request *request, const index_view *view, wanted *want,
 	   sm_status *status)
 {
+	sm_buffer *value = want->value;
 	const sm_bucket *bucket = view->probe.bucket;
 	sm_found found;
 
 	while (bucket != NULL)
 	{
 		if (sm_chain_find(&request->engine->arena, &bucket, request->tag, request->key,
-						  &found))
+						  request->map->evicts ? request->engine->marks : NULL, &found))
 		{
 			*status = SM_FOUND;
-			if (value != NULL)
+			want->entry = found.entry;
+			if (has_expired(request, found.entry, found.head, want))
+				*status = SM_ABSENT;
+			else if (value != NULL)
 			{
 				value->len = sm_head_value_len(found.head);
 				if (value->len > value->size)
@@ -175,7 +211,7 @@ count_miss(const sm_request *request)
 }
 
 static inline bool
-try_get(const sm_request *request, sm_buffer *value, sm_status *status)
+try_get(const sm_request *request, wanted *want, sm_status *status)
 {
 	const sm_shard *shard = request->shard;
 	index_view read;
@@ -184,7 +220,7 @@ try_get(const sm_request *request, sm_buffer *value, sm_status *status)
 
 	if (!look(request, &shard->read, request->tag, &read))
 		return false;
-	result = search(request, &read, value, status);
+	result = search(request, &read, want, status);
 	if (result != NOT_THERE)
 		return result == DONE;
 
@@ -193,7 +229,7 @@ try_get(const sm_request *request, sm_buffer *value, sm_status *status)
 	if (sm_index_root(dirty.word) != 0)
 	{
 		count_miss(request);
-		result = search(request, &dirty, value, status);
+		result = search(request, &dirty, want, status);
 		if (result != NOT_THERE)
 			return result == DONE;
 	}
@@ -223,29 +259,54 @@ pause_a_moment(void)
 #endif
 }
 
+/* Counts a lookup that is done, and leaves a mark on what it found. */
+static inline void
+count_get(const sm_request *request, sm_status status, uint64_t entry)
+{
+	sm_map *map = request->map;
+
+	if (++map->reads.gets == READS_FLUSHED)
+		sm_flush_reads(map);
+	if (status == SM_FOUND)
+	{
+		map->reads.hits++;
+		if (map->evicts)
+			sm_mark_use(request->engine->marks, entry);
+	}
+}
+
 /*
- * Copies the key's value to the buffer, or only looks for it if value is NULL.
- * Returns SM_FOUND, SM_ABSENT, SM_TOO_SMALL (value->len is the length that the
- * value had), or SM_GONE.
+ * Copies the key's value to the buffer, and when it expires to *expires, each
+ * unless NULL.  Returns SM_FOUND, SM_ABSENT, SM_TOO_SMALL (value->len is the
+ * length that the value had), or SM_GONE.
  */
 sm_status
-sm_shard_get(const sm_request *request, sm_buffer *value)
+sm_shard_get(const sm_request *request, sm_buffer *value, int64_t *expires)
 {
+	wanted want = {.value = value, .expires = expires};
 	sm_status status = SM_GONE;
+	bool done = false;
 
-	for (int tries = 0; tries < MAX_TRIES; tries++)
+	for (int tries = 0; tries < MAX_TRIES && !done; tries++)
 	{
-		if (try_get(request, value, &status))
-			return status;
+		done = try_get(request, &want, &status);
+		if (done)
+			break;
 		if (sm_load(&request->shard->id) != request->map->id)
 			return SM_GONE;
+		request->map->reads.retries++;
 		pause_a_moment();
 	}
 
-	sm_port_lock_shared(request->number);
-	if (!try_get(request, value, &status))
-		status = SM_GONE; /* nothing else changes under the lock */
-	sm_port_unlock(request->number);
+	if (!done)
+	{
+		sm_port_lock_shared(request->number);
+		if (!try_get(request, &want, &status))
+			status = SM_GONE; /* nothing else changes under the lock */
+		sm_port_unlock(request->number);
+	}
+	if (status <= SM_ABSENT)
+		count_get(request, status, want.entry);
 	return status;
 }
 
@@ -256,7 +317,9 @@ typedef struct range_batch
 	uint32_t high; /* inclusive */
 	char *data;
 	size_t size;
-	size_t need; /* bytes that all pairs so far take */
+	size_t need;	/* bytes that all pairs so far take */
+	uint64_t pairs; /* how many they are */
+	int64_t now;	/* the clock; asked when it is 0 */
 } range_batch;
 
 /* Adds a slot's pair to a batch, or only its size where that is too small. */
@@ -277,10 +340,20 @@ add_pair(const sm_request *request, const index_view *view, uint64_t slot,
 	pair.value_len = (uint32_t) sm_head_value_len(head);
 	if (!sm_in_arena(arena, entry, 8 + sm_pad(pair.key_len)))
 		return false;
+	if (head & SM_HEAD_EXPIRES)
+	{
+		if (!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
+			return false;
+		if (batch->now == 0)
+			batch->now = sm_port_now();
+		if (sm_entry_expires(arena, entry, head) <= batch->now)
+			return true;
+	}
 
+	batch->pairs++;
 	batch->need += sizeof(pair) + sm_pad(pair.key_len) + sm_pad(pair.value_len);
 	if (batch->need > batch->size)
-		return true;
+		return true; /* for its size only */
 	*(sm_pair *) (batch->data + at) = pair;
 	sm_copy_out(batch->data + at + sizeof(pair), sm_at(arena, entry) + 1, pair.key_len);
 	return copy_value(request, view, entry, head,
@@ -369,9 +442,30 @@ try_range(const sm_request *request, uint32_t prefix, range_batch *batch)
 	batch->low = prefix;
 	batch->high = prefix | (((uint32_t) 1 << (SM_TAG_BITS - bits)) - 1);
 	batch->need = 0;
+	batch->pairs = 0;
+	batch->now = 0;
 	return add_bucket(request, &read, NULL, batch) &&
 		add_bucket(request, &dirty, &read, batch) && validate(request, &dirty) &&
 		validate(request, &read);
+}
+
+/* Repeats a step until it is valid.  Returns false if the map is gone. */
+static bool
+range_step(const sm_request *request, uint32_t prefix, range_batch *batch)
+{
+	bool done = false;
+
+	for (int tries = 0; tries < MAX_TRIES; tries++)
+	{
+		if (try_range(request, prefix, batch))
+			return true;
+		if (sm_load(&request->shard->id) != request->map->id)
+			return false;
+	}
+	sm_port_lock_shared(request->number);
+	done = try_range(request, prefix, batch);
+	sm_port_unlock(request->number);
+	return done;
 }
 
 /*
@@ -384,26 +478,32 @@ sm_status
 sm_shard_range(const sm_request *request, uint32_t *prefix, sm_buffer *pairs)
 {
 	range_batch batch = {.data = pairs->data, .size = pairs->size};
-	bool done = false;
 
-	for (int tries = 0; tries < MAX_TRIES && !done; tries++)
-	{
-		done = try_range(request, *prefix, &batch);
-		if (!done && sm_load(&request->shard->id) != request->map->id)
-			return SM_GONE;
-	}
-	if (!done)
-	{
-		sm_port_lock_shared(request->number);
-		done = try_range(request, *prefix, &batch);
-		sm_port_unlock(request->number);
-		if (!done)
-			return SM_GONE;
-	}
-
+	if (!range_step(request, *prefix, &batch))
+		return SM_GONE;
 	pairs->len = batch.need;
 	if (batch.need > batch.size)
 		return SM_TOO_SMALL;
 	*prefix = batch.high + 1;
 	return SM_FOUND;
+}
+
+/*
+ * How many keys there are that have not expired.  Nothing is copied, so this
+ * is a walk over the index; 0 if the map is gone.
+ */
+uint64_t
+sm_shard_count(const sm_request *request)
+{
+	range_batch batch = {.data = NULL};
+	uint64_t count = 0;
+
+	for (uint32_t prefix = 0; prefix < (uint32_t) 1 << SM_TAG_BITS;
+		 prefix = batch.high + 1)
+	{
+		if (!range_step(request, prefix, &batch))
+			return 0;
+		count += batch.pairs;
+	}
+	return count;
 }

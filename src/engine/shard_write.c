@@ -14,7 +14,7 @@
 #include "extent.h"
 #include "port.h"
 
-/* Values in a place over this many bytes are not overwritten there. */
+/* Entries with more room for a value than so many bytes are not overwritten. */
 #define MAX_IN_PLACE 1024
 
 _Static_assert(MAX_IN_PLACE / 8 <= SM_MAX_SLACK, "a header can tell the slack");
@@ -39,7 +39,8 @@ find_in(const sm_request *request, sm_index *index, write_target *target)
 		return false;
 	for (bucket = probe.bucket; bucket != NULL;)
 	{
-		if (sm_chain_find(arena, &bucket, request->tag, request->key, &target->found))
+		if (sm_chain_find(arena, &bucket, request->tag, request->key, NULL,
+						  &target->found))
 		{
 			target->index = index;
 			target->place = (sm_place) {(sm_bucket *) probe.bucket, target->found.slot};
@@ -49,13 +50,12 @@ find_in(const sm_request *request, sm_index *index, write_target *target)
 	return false;
 }
 
-/* The first run of an entry's extents, or 0 if it has none. */
-static uint64_t
-extents_of(const sm_request *request, uint64_t entry, uint64_t head)
+static bool
+find(const sm_request *request, write_target *target)
 {
-	return head & SM_HEAD_LARGE ?
-		sm_load(sm_at(&request->engine->arena, sm_value_offset(entry, head))) :
-		0;
+	target->index = NULL;
+	return find_in(request, &request->shard->read_index, target) ||
+		find_in(request, &request->shard->dirty_index, target);
 }
 
 /* Copies the value of a found entry, which has room for it. */
@@ -64,7 +64,7 @@ copy_found(const sm_request *request, const sm_found *found, void *to)
 {
 	const sm_arena *arena = &request->engine->arena;
 	uint64_t len = sm_head_value_len(found->head);
-	uint64_t run = extents_of(request, found->entry, found->head);
+	uint64_t run = sm_entry_extents(arena, found->entry, found->head);
 	char *bytes = to;
 
 	if (run == 0)
@@ -82,7 +82,7 @@ static bool
 has_value(const sm_request *request, const sm_found *found, sm_bytes expected)
 {
 	const sm_arena *arena = &request->engine->arena;
-	uint64_t run = extents_of(request, found->entry, found->head);
+	uint64_t run = sm_entry_extents(arena, found->entry, found->head);
 	const char *bytes = expected.data;
 	uint64_t len = expected.len;
 
@@ -103,17 +103,57 @@ has_value(const sm_request *request, const sm_found *found, sm_bytes expected)
 	return true;
 }
 
-/* Takes a found entry out.  Its extents become the caller's to free. */
-static void
-remove_found(const sm_request *request, const write_target *target, uint64_t *extents)
+/* What a write stores. */
+typedef struct new_value
+{
+	sm_bytes bytes;
+	int64_t expires;
+	uint64_t extents;	   /* a large value's first run, else 0; of the value before */
+	uint64_t extent_pages; /* and their number */
+	uint64_t expired;	   /* the first run of a value that had expired, else 0 */
+} new_value;
+
+static uint64_t
+make_head(const sm_request *request, const new_value *value)
+{
+	return sm_head(request->key.len, value->bytes.len, 0,
+				   (value->extents != 0 ? SM_HEAD_LARGE : 0) |
+					   (value->expires != SM_NEVER ? SM_HEAD_EXPIRES : 0));
+}
+
+/*
+ * The slot of an entry is gone, or is another entry's now.  The entry's extents
+ * are the caller's to free.
+ */
+static uint64_t
+bury(const sm_request *request, uint64_t entry, uint64_t head)
+{
+	const sm_arena *arena = &request->engine->arena;
+	sm_log *log = &request->shard->log;
+	uint64_t extents = sm_entry_extents(arena, entry, head);
+
+	log->extents -= sm_entry_extent_pages(arena, entry, head);
+	sm_log_kill(arena, log, entry, request->engine->compact_ratio);
+	return extents;
+}
+
+/* Takes a found entry out.  Returns its extents, the caller's to free. */
+static uint64_t
+remove_found(const sm_request *request, const write_target *target)
 {
 	sm_shard *shard = request->shard;
 
-	*extents = extents_of(request, target->found.entry, target->found.head);
 	sm_index_remove(&request->engine->arena, target->index, target->place);
-	sm_log_kill(&request->engine->arena, &shard->log, target->found.entry,
-				request->engine->compact_ratio);
 	sm_store(&shard->entries, sm_load(&shard->entries) - 1);
+	return bury(request, target->found.entry, target->found.head);
+}
+
+/* A write is a use of its key. */
+static void
+leave_mark(const sm_request *request, uint64_t entry)
+{
+	if (request->map->evicts)
+		sm_mark_use(request->engine->marks, entry);
 }
 
 /*
@@ -121,49 +161,116 @@ remove_found(const sm_request *request, const write_target *target, uint64_t *ex
  * and leaves no more than half of the entry unused.
  */
 static bool
-overwrite(const sm_request *request, const write_target *target, sm_bytes value)
+overwrite(const sm_request *request, const write_target *target, const new_value *value)
 {
 	const sm_arena *arena = &request->engine->arena;
+	uint64_t entry = target->found.entry;
 	uint64_t old_head = target->found.head;
-	uint64_t place = sm_head_place(old_head);
-	uint64_t head;
+	uint64_t head = make_head(request, value);
+	uint64_t room = sm_head_room(old_head);
+	uint64_t needs = sm_head_needs(head);
 	uint64_t version;
 
-	if ((old_head & SM_HEAD_LARGE) || place > MAX_IN_PLACE || sm_pad(value.len) > place)
+	if ((old_head & SM_HEAD_LARGE) || (head & SM_HEAD_LARGE) || room > MAX_IN_PLACE ||
+		needs > room || room - needs > sm_head_size(head) / 2)
 		return false;
-	head = sm_head(request->key.len, value.len, (place - sm_pad(value.len)) / 8, false);
-	if (place - sm_pad(value.len) > sm_head_size(head) / 2)
-		return false;
+	head = sm_head(request->key.len, value->bytes.len, (room - needs) / 8,
+				   head & SM_HEAD_EXPIRES);
 	head |= old_head & (uint64_t) 0xf << SM_HEAD_PAGE_SHIFT;
 
 	version = sm_version_begin(target->place.home);
-	sm_store(sm_at(arena, target->found.entry), head);
-	sm_copy_in(sm_at(arena, sm_value_offset(target->found.entry, head)), value.data,
-			   value.len);
+	sm_store(sm_at(arena, entry), head);
+	if (head & SM_HEAD_EXPIRES)
+		sm_store(sm_at(arena, sm_expires_offset(entry, head)),
+				 (uint64_t) value->expires);
+	sm_copy_in(sm_at(arena, sm_value_offset(entry, head)), value->bytes.data,
+			   value->bytes.len);
 	sm_version_end(target->place.home, version);
+
+	if (head & SM_HEAD_EXPIRES)
+		sm_shard_note_expiry(request->engine, request->shard, entry, value->expires);
+	leave_mark(request, entry);
 	return true;
 }
 
 /*
- * Appends an entry for the key and makes it the one that is found.  extents
- * is the value's first run if it is large: taken over, and exchanged for the
- * run of the value before.  Returns false if there is no memory, with nothing
+ * The queue that the key's entry is to be appended to: the one that it is in,
+ * or for a new key the young one, unless its ghost tells that it came back.
+ */
+static sm_queue
+choose_queue(const sm_request *request, const write_target *target)
+{
+	const sm_arena *arena = &request->engine->arena;
+
+	if (!sm_load(&sm_state_of(request->engine, request->shard)->evicts))
+		return SM_MAIN;
+	if (target->index != NULL)
+	{
+		uint64_t segment = sm_segment_of(target->found.entry, target->found.head);
+
+		return (sm_queue) sm_load(&sm_segment_at(arena, segment)->queue);
+	}
+	return sm_ghosts_has(arena, &request->shard->ghosts, request->tag) ? SM_MAIN :
+																		 SM_YOUNG;
+}
+
+/* Writes an entry that nobody knows yet. */
+static uint64_t
+append(const sm_request *request, sm_queue queue, const new_value *value)
+{
+	const sm_arena *arena = &request->engine->arena;
+	sm_shard *shard = request->shard;
+	uint64_t head = make_head(request, value);
+	uint64_t entry = sm_log_append(arena, &shard->log, queue, head, value->expires);
+	sm_word *place = sm_at(arena, sm_value_offset(entry, head));
+
+	sm_copy_in(sm_at(arena, entry) + 1, request->key.data, request->key.len);
+	if (head & SM_HEAD_LARGE)
+	{
+		sm_store(place, value->extents);
+		sm_store(place + 1, value->extent_pages);
+		shard->log.extents += value->extent_pages;
+	}
+	else
+		sm_copy_in(place, value->bytes.data, value->bytes.len);
+	if (head & SM_HEAD_EXPIRES)
+		sm_shard_note_expiry(request->engine, shard, entry, value->expires);
+	return entry;
+}
+
+/*
+ * Sees to it that there is room for an entry with that header in *queue, where
+ * the key's entry belongs.  What was found may have been evicted for it: then
+ * the key is looked up again.  Returns false if there is no memory.
+ */
+static bool
+make_room(const sm_request *request, write_target *target, uint64_t head,
+		  sm_queue *queue, bool *dropped)
+{
+	*queue = choose_queue(request, target);
+	if (!sm_shard_make_room(request->engine, request->shard, *queue, head, dropped))
+		return false;
+	if (*dropped)
+		find(request, target);
+	return true;
+}
+
+/*
+ * Appends an entry for the key, for which there is room, and makes it the one
+ * that is found.  A large value's extents are taken over, and exchanged for
+ * those of the value before.  Returns false if there is no memory, with nothing
  * changed (M2).
  */
 static bool
-append(const sm_request *request, const write_target *target, sm_bytes value,
-	   uint64_t *extents)
+store(const sm_request *request, const write_target *target, sm_queue queue,
+	  new_value *value)
 {
 	const sm_engine *engine = request->engine;
 	const sm_arena *arena = &engine->arena;
 	sm_shard *shard = request->shard;
-	uint64_t head = sm_head(request->key.len, value.len, 0, *extents != 0);
 	sm_index *index = target->index;
 	uint64_t entry;
-	sm_word *place;
 
-	if (!sm_shard_make_room(engine, shard, sm_head_size(head)))
-		return false;
 	if (index == NULL)
 	{
 		index = sm_shard_index_for_new(engine, shard);
@@ -171,49 +278,161 @@ append(const sm_request *request, const write_target *target, sm_bytes value,
 			return false;
 	}
 
-	entry = sm_log_append(arena, &shard->log, head);
-	sm_copy_in(sm_at(arena, entry) + 1, request->key.data, request->key.len);
-	place = sm_at(arena, sm_value_offset(entry, head));
-	if (*extents != 0)
-		sm_store(place, *extents);
-	else
-		sm_copy_in(place, value.data, value.len);
-
+	entry = append(request, queue, value);
 	if (target->index == NULL)
 	{
-		*extents = 0;
+		value->extents = 0;
+		sm_ghosts_forget(arena, &shard->ghosts, request->tag);
+		sm_mark_set(engine->marks, entry, 0);
 		sm_index_place(arena, index, sm_slot(request->tag, entry));
 		sm_store(&shard->entries, sm_load(&shard->entries) + 1);
 	}
 	else
 	{
-		/* making room may have moved the old entry, though not its slot */
+		/* compaction may have moved the old entry, though not its slot */
 		uint64_t old = sm_slot_entry(sm_load(target->place.slot));
 		uint64_t version;
 
-		*extents = extents_of(request, old, sm_load(sm_at(arena, old)));
+		sm_mark_set(engine->marks, entry, sm_mark_get(engine->marks, old));
+		leave_mark(request, entry);
 		version = sm_version_begin(target->place.home);
 		sm_store(target->place.slot, sm_slot(request->tag, entry));
 		sm_version_end(target->place.home, version);
-		sm_log_kill(arena, &shard->log, old, engine->compact_ratio);
+		value->extents = bury(request, old, sm_load(sm_at(arena, old)));
 	}
 	return true;
 }
 
-/* The write itself, under the lock. */
+/* Overwrites a found value where it is, or stores it anew. */
 static sm_status
-do_write(const sm_request *request, const sm_write *write, uint64_t *extents)
+put_value(const sm_request *request, write_target *target, new_value *value)
 {
 	sm_shard *shard = request->shard;
-	write_target target = {.index = NULL};
+	sm_status status = target->index != NULL ? SM_FOUND : SM_ABSENT;
+	sm_queue queue;
+	bool dropped;
+
+	if (target->index == NULL || !overwrite(request, target, value))
+	{
+		if (value->extents != 0 &&
+			sm_shard_exceeds(request->engine, shard, value->extent_pages))
+			return SM_NO_MEMORY;
+		if (!make_room(request, target, make_head(request, value), &queue, &dropped) ||
+			!store(request, target, queue, value))
+			return SM_NO_MEMORY;
+	}
+	sm_shard_count_one(shard, SM_PUTS);
+	return status;
+}
+
+/*
+ * Sets when a found entry expires: in its place if it has one for that, else
+ * in a copy of the entry, which keeps its extents.
+ */
+static sm_status
+expire_found(const sm_request *request, write_target *target, int64_t expires)
+{
+	const sm_engine *engine = request->engine;
+	const sm_arena *arena = &engine->arena;
+	sm_shard *shard = request->shard;
+	uint64_t head = target->found.head;
+	uint64_t entry = target->found.entry;
+	new_value value = {.expires = expires};
+	char copy[SM_MAX_INLINE];
+	sm_queue queue;
+	bool dropped;
+
+	if (head & SM_HEAD_EXPIRES)
+	{
+		uint64_t version = sm_version_begin(target->place.home);
+
+		sm_store(sm_at(arena, sm_expires_offset(entry, head)), (uint64_t) expires);
+		sm_version_end(target->place.home, version);
+		sm_shard_note_expiry(engine, shard, entry, expires);
+		return SM_FOUND;
+	}
+	if (expires == SM_NEVER)
+		return SM_FOUND;
+
+	/* room first, until nothing is evicted for it; what is found then stays */
+	do
+	{
+		head = sm_head(request->key.len, sm_head_value_len(target->found.head), 0,
+					   (target->found.head & SM_HEAD_LARGE) | SM_HEAD_EXPIRES);
+		if (!make_room(request, target, head, &queue, &dropped))
+			return SM_NO_MEMORY;
+		if (!find(request, target))
+			return SM_ABSENT;
+	} while (dropped);
+	head = target->found.head;
+	entry = target->found.entry;
+	value.extents = sm_entry_extents(arena, entry, head);
+	value.extent_pages = sm_entry_extent_pages(arena, entry, head);
+	value.bytes = (sm_bytes) {copy, sm_head_value_len(head)};
+	if (value.extents == 0)
+		copy_found(request, &target->found, copy);
+	/* extents change hands from the old entry to the new one */
+	store(request, target, queue, &value);
+	return SM_FOUND;
+}
+
+/*
+ * Looks the key up, and takes it out if it has expired; *expired are then its
+ * extents, the caller's to free.
+ */
+static bool
+find_live(const sm_request *request, write_target *target, uint64_t *expired)
+{
+	const sm_arena *arena = &request->engine->arena;
+
+	if (!find(request, target))
+		return false;
+	if (!(target->found.head & SM_HEAD_EXPIRES) ||
+		sm_entry_expires(arena, target->found.entry, target->found.head) >
+			sm_port_now())
+		return true;
+	*expired = remove_found(request, target);
+	sm_shard_count_one(request->shard, SM_EXPIRATIONS);
+	target->index = NULL;
+	return false;
+}
+
+/* Asks the write's function for the value to store. */
+static bool
+compute(const sm_request *request, const sm_write *write, const write_target *target,
+		new_value *value, char *computed)
+{
+	const sm_found *found = &target->found;
+	bool there = target->index != NULL;
+	size_t len = there ? sm_head_value_len(found->head) : 0;
+	bool fits = there && len <= SM_MAX_UPDATE;
+	char old[SM_MAX_UPDATE];
+	int new_len;
+
+	if (fits)
+		copy_found(request, found, old);
+	if (there)
+		value->expires =
+			sm_entry_expires(&request->engine->arena, found->entry, found->head);
+	new_len = write->fn(write->arg, fits ? old : NULL, len, computed);
+	value->bytes = (sm_bytes) {computed, (size_t) new_len};
+	return new_len >= 0;
+}
+
+/*
+ * The write itself, under the lock.  value has the extents of a large value,
+ * and afterwards those that are the caller's to free; also value->expired.
+ */
+static sm_status
+do_write(const sm_request *request, const sm_write *write, new_value *value)
+{
+	write_target target;
 	char computed[SM_MAX_UPDATE];
-	sm_bytes value;
 	bool there;
 
-	if (sm_load(&shard->id) != request->map->id)
+	if (sm_load(&request->shard->id) != request->map->id)
 		return SM_GONE;
-	there = find_in(request, &shard->read_index, &target) ||
-		find_in(request, &shard->dirty_index, &target);
+	there = find_live(request, &target, &value->expired);
 
 	if (there && write->expected != NULL &&
 		!has_value(request, &target.found, *write->expected))
@@ -225,38 +444,24 @@ do_write(const sm_request *request, const sm_write *write, uint64_t *extents)
 			return SM_TOO_SMALL;
 		copy_found(request, &target.found, write->old->data);
 	}
-	if (there ? write->keep : write->expected != NULL)
-		return there ? SM_FOUND : SM_ABSENT;
+	if (there && write->keep)
+		return SM_FOUND;
+	if (!there && (write->expected != NULL || write->expire_only))
+		return SM_ABSENT;
 
+	if (write->expire_only)
+		return expire_found(request, &target, write->expires);
 	if (write->value == NULL && write->fn == NULL)
 	{
-		if (there)
-			remove_found(request, &target, extents);
-		return there ? SM_FOUND : SM_ABSENT;
-	}
-
-	if (write->fn != NULL)
-	{
-		char old[SM_MAX_UPDATE];
-		size_t len = there ? sm_head_value_len(target.found.head) : 0;
-		bool fits = there && len <= SM_MAX_UPDATE;
-		int new_len;
-
-		if (fits)
-			copy_found(request, &target.found, old);
-		new_len = write->fn(write->arg, fits ? old : NULL, len, computed);
-		if (new_len < 0)
-			return SM_REFUSED;
-		value = (sm_bytes) {computed, (size_t) new_len};
-	}
-	else
-		value = *write->value;
-
-	if (there && overwrite(request, &target, value))
+		if (!there)
+			return SM_ABSENT;
+		value->extents = remove_found(request, &target);
+		sm_shard_count_one(request->shard, SM_DELETES);
 		return SM_FOUND;
-	if (!append(request, &target, value, extents))
-		return SM_NO_MEMORY;
-	return there ? SM_FOUND : SM_ABSENT;
+	}
+	if (write->fn != NULL && !compute(request, write, &target, value, computed))
+		return SM_REFUSED;
+	return put_value(request, &target, value);
 }
 
 /* One try, with a large value in extents. */
@@ -264,26 +469,28 @@ static sm_status
 try_write(const sm_request *request, const sm_write *write, bool large)
 {
 	const sm_arena *arena = &request->engine->arena;
-	uint64_t extents = 0;
+	new_value value = {.expires = write->expires};
 	sm_status status;
 
+	if (write->value != NULL)
+		value.bytes = *write->value;
 	if (large)
 	{
-		extents = sm_extents_write(arena, write->value->data, write->value->len);
-		if (extents == 0)
+		value.extents = sm_extents_write(arena, value.bytes.data, value.bytes.len,
+										 &value.extent_pages);
+		if (value.extents == 0)
 			return SM_NO_MEMORY;
 	}
 
-	sm_port_lock_exclusive(request->number);
-	/* what comes may go where readers still look (R5) */
-	sm_fence_release();
-	status = do_write(request, write, &extents);
+	sm_shard_lock(request->engine, request->number);
+	status = do_write(request, write, &value);
 	if (status == SM_FOUND || status == SM_ABSENT)
 		sm_shard_maintain(request->engine, request->shard);
-	sm_port_unlock(request->number);
+	sm_shard_unlock(request->engine, request->number);
 
 	/* the value before, or one that was not stored: out of everyone's reach */
-	sm_extents_free(arena, extents);
+	sm_extents_free(arena, value.extents);
+	sm_extents_free(arena, value.expired);
 	return status;
 }
 
@@ -299,7 +506,8 @@ sm_shard_write(const sm_request *request, const sm_write *write)
 
 	assert(write->value == NULL || write->value->len <= SM_MAX_VALUE);
 	if (write->value != NULL)
-		size = sm_head_size(sm_head(request->key.len, write->value->len, 0, false));
+		size = sm_head_size(sm_head(request->key.len, write->value->len, 0,
+									write->expires != SM_NEVER ? SM_HEAD_EXPIRES : 0));
 	status = try_write(request, write, size > SM_MAX_INLINE);
 
 	/* where no run of pages is long enough for a segment, extents may do */

@@ -54,8 +54,8 @@ end(void)
 static void
 put(const char *key)
 {
-	sm_status status =
-		sm_put(&map, (sm_bytes) {key, KEY_LEN}, (sm_bytes) {value, VALUE_LEN});
+	sm_status status = sm_put(&map, (sm_bytes) {key, KEY_LEN},
+							  (sm_bytes) {value, VALUE_LEN}, SM_NEVER);
 
 	sm_check(status == SM_ABSENT, "status %d of a put", status);
 }
@@ -99,7 +99,7 @@ work(void *arg)
 			if ((int) (dice % 100) < w->share)
 				status = sm_get(&own, key, &buffer);
 			else
-				status = sm_put(&own, key, (sm_bytes) {value, VALUE_LEN});
+				status = sm_put(&own, key, (sm_bytes) {value, VALUE_LEN}, SM_NEVER);
 			if (w->locks)
 				pthread_mutex_unlock(&mutex);
 			sm_check(status == SM_FOUND, "status %d of a key that is there", status);

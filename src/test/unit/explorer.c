@@ -195,14 +195,14 @@ do_op(int actor, const sm_op *op)
 			event.status = sm_get(map, key, &found);
 			break;
 		case SM_PUT:
-			event.status = sm_put(map, key, value);
+			event.status = sm_put(map, key, value, SM_NEVER);
 			break;
 		case SM_GET_OR_PUT:
-			event.status = sm_get_or_put(map, key, value, &found);
+			event.status = sm_get_or_put(map, key, value, SM_NEVER, &found);
 			break;
 		case SM_COMPARE_AND_SWAP:
 			expected = make_value(buffers[actor], op->key, op->version - 1);
-			event.status = sm_compare_and_swap(map, key, expected, value);
+			event.status = sm_compare_and_swap(map, key, expected, value, SM_NEVER);
 			break;
 		case SM_DELETE:
 			event.status = sm_delete(map, key);
@@ -266,8 +266,8 @@ sm_prepare_put(uint64_t id, int key, int version)
 {
 	sm_map *map = &maps[0][id];
 	uint64_t key_word;
-	sm_status status =
-		sm_put(map, make_key(&key_word, key), make_value(buffers[0], key, version));
+	sm_status status = sm_put(map, make_key(&key_word, key),
+							  make_value(buffers[0], key, version), SM_NEVER);
 
 	sm_check(status == SM_FOUND || status == SM_ABSENT, "no room to prepare");
 	if (key < SM_KEYS)

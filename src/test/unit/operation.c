@@ -50,16 +50,17 @@ sm_operation_execute(sm_operation *op, sm_map *map, void *out)
 			answer.status = sm_contains(map, key);
 			break;
 		case OP_PUT:
-			answer.status = sm_put(map, key, op->value);
+			answer.status = sm_put(map, key, op->value, SM_NEVER);
 			break;
 		case OP_GET_OR_PUT:
-			answer.status = sm_get_or_put(map, key, op->value, &buffer);
+			answer.status = sm_get_or_put(map, key, op->value, SM_NEVER, &buffer);
 			break;
 		case OP_SWAP:
-			answer.status = sm_swap(map, key, op->value, &buffer);
+			answer.status = sm_swap(map, key, op->value, SM_NEVER, &buffer);
 			break;
 		case OP_COMPARE_AND_SWAP:
-			answer.status = sm_compare_and_swap(map, key, op->expected, op->value);
+			answer.status =
+				sm_compare_and_swap(map, key, op->expected, op->value, SM_NEVER);
 			break;
 		case OP_DELETE:
 			answer.status = sm_delete(map, key);
@@ -71,7 +72,7 @@ sm_operation_execute(sm_operation *op, sm_map *map, void *out)
 			answer.status = sm_compare_and_delete(map, key, op->expected);
 			break;
 		case OP_UPDATE:
-			answer.status = sm_update(map, key, update, &op->updater);
+			answer.status = sm_update(map, key, update, &op->updater, SM_NEVER);
 			break;
 		default:
 			break;

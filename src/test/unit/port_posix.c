@@ -4,7 +4,7 @@
  *	  of POSIX, without PostgreSQL.
  *
  * The mapping holds the host's own state, the shards' locks, the table, a
- * bitmap of the pages in use, and the arena.  Pages are taken next-fit under
+ * bitmap of the pages in use, the marks, and the arena.  Pages are taken next-fit under
  * one mutex.
  */
 #define _GNU_SOURCE
@@ -28,10 +28,13 @@ typedef struct shared
 	uint64_t locks; /* pthread_rwlock_t[nshards] */
 	uint64_t table; /* sm_shard[nshards] */
 	uint64_t bitmap;
+	uint64_t marks;
 	uint64_t arena; /* page 0 of it */
 	uint64_t arena_size;
 	uint32_t nshards;
 	unsigned char secret[SM_SECRET_SIZE];
+	sm_word giving_way;
+	_Atomic int64_t now;
 
 	pthread_mutex_t mutex; /* of all that follows, and of the bitmap */
 	uint32_t npages;
@@ -84,6 +87,8 @@ set_addresses(sm_host *host)
 		.shards = (sm_shard *) (base + state->table),
 		.nshards = state->nshards,
 		.secret = state->secret,
+		.marks = (sm_mark *) (base + state->marks),
+		.giving_way = &state->giving_way,
 		.hash_mask = UINT64_MAX,
 		.promote_ratio = 30,
 		.compact_ratio = 30,
@@ -132,7 +137,8 @@ sm_host_create(sm_host *host, uint64_t arena_size, uint32_t nshards, int fd,
 	layout.locks = align_up(sizeof(shared), 128);
 	layout.table = align_up(layout.locks + nshards * sizeof(pthread_rwlock_t), 128);
 	layout.bitmap = align_up(layout.table + sm_table_size(nshards), 128);
-	layout.arena = align_up(layout.bitmap + npages / 8 + 8, SM_PAGE_SIZE);
+	layout.marks = layout.bitmap + align_up(npages / 8 + 8, 8);
+	layout.arena = align_up(layout.marks + sm_marks_size(arena_size), SM_PAGE_SIZE);
 	layout.length = layout.arena + arena_size;
 	if (fd >= 0)
 		sm_check(ftruncate(fd, (off_t) layout.length) == 0, "no room in the file");
@@ -259,6 +265,24 @@ sm_port_alloc_pages(uint32_t npages)
 		state->shortages++;
 	unlock_pages();
 	return first;
+}
+
+void
+sm_host_give_way(uint64_t id)
+{
+	atomic_store_explicit(&state->giving_way, id, memory_order_relaxed);
+}
+
+void
+sm_host_set_clock(int64_t now)
+{
+	atomic_store_explicit(&state->now, now, memory_order_relaxed);
+}
+
+int64_t
+sm_port_now(void)
+{
+	return atomic_load_explicit(&state->now, memory_order_relaxed);
 }
 
 /* Readers may still be looking. */

@@ -58,4 +58,10 @@ extern uint64_t sm_host_shortages(void);
 /* From now on, n allocations succeed and all further ones fail; -1: no limit. */
 extern void sm_host_fail_after(int64_t n);
 
+/* The map with that id evicts its own keys when the arena is full. */
+extern void sm_host_give_way(uint64_t id);
+
+/* The clock stands still between two calls; it starts at 0. */
+extern void sm_host_set_clock(int64_t now);
+
 #endif /* SM_PORT_POSIX_H */

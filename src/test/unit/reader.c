@@ -4,6 +4,8 @@
  */
 #include "workload.h"
 
+#include "port.h"
+
 #define HANDLES 3 /* of maps, older and newer */
 
 typedef struct reader
@@ -14,6 +16,7 @@ typedef struct reader
 	sm_rng rng;
 	sm_map maps[HANDLES];
 	sm_buffer buffer;
+	uint64_t *least; /* for each key: of no operation before that comes a value */
 } reader;
 
 /* What was known before a call. */
@@ -25,6 +28,7 @@ typedef struct before
 	bool times_known;
 	uint64_t cleared_from;
 	uint64_t dropped;
+	int64_t now; /* the host's clock */
 } before;
 
 static before
@@ -33,6 +37,7 @@ look_before(const sm_work *work, uint64_t key)
 	const sm_ledger *ledger = &work->ledger[key];
 	before b;
 
+	b.now = sm_port_now();
 	b.dropped = atomic_load_explicit(&work->dropped, memory_order_acquire);
 	b.cleared_from = atomic_load_explicit(&work->cleared_from, memory_order_acquire);
 	b.done = atomic_load_explicit(&ledger->done, memory_order_acquire);
@@ -52,6 +57,8 @@ check_absent(const sm_work *work, uint64_t key, uint64_t map, const before *b)
 	uint64_t since = sm_note_number(begun) - sm_note_number(b->done);
 
 	if (sm_note_map(b->done) != map || sm_note_deleted(b->done))
+		return;
+	if (sm_plan_is_lossy(work->plan))
 		return;
 	if (b->times_known && atomic_load(&work->cleared_to) > b->began_at)
 		return;
@@ -76,11 +83,25 @@ check_present(const sm_work *work, uint64_t key, uint64_t map, const before *b)
 			 (unsigned long) sm_note_number(b->done));
 }
 
+/*
+ * The key was absent at some moment of the call.  If nobody was at work on it
+ * meanwhile, then its value has gone, and does not come back.
+ */
+static void
+note_absent(reader *r, uint64_t key, const before *b)
+{
+	uint64_t begun = atomic_load(&r->work->ledger[key].begun);
+
+	if (b->times_known && begun == b->done && r->least[key] <= sm_note_number(begun))
+		r->least[key] = sm_note_number(begun) + 1;
+}
+
 /* The key had this value at some moment of the call. */
 static void
-check_value(const sm_work *work, uint64_t key, uint64_t map, const before *b,
-			const void *bytes, size_t len)
+check_value(reader *r, uint64_t key, uint64_t map, const before *b, const void *bytes,
+			size_t len)
 {
+	const sm_work *work = r->work;
 	sm_value value = sm_value_read(bytes, len);
 	uint64_t begun = atomic_load(&work->ledger[key].begun);
 
@@ -88,6 +109,14 @@ check_value(const sm_work *work, uint64_t key, uint64_t map, const before *b,
 			 (unsigned long) value.key);
 	sm_check(value.map == map, "map %lu has a value of map %lu", (unsigned long) map,
 			 (unsigned long) value.map);
+	sm_check(value.number >= r->least[key],
+			 "key %lu has the value of operation %lu, and had one of %lu",
+			 (unsigned long) key, (unsigned long) value.number,
+			 (unsigned long) r->least[key]);
+	r->least[key] = value.number;
+	sm_check(value.expires == 0 || value.expires > b->now,
+			 "a value that expired at %ld, at %ld", (long) value.expires,
+			 (long) b->now);
 	sm_check(value.number <= sm_note_number(begun), "a value that is not made yet");
 	sm_check(sm_note_map(b->done) != map || value.number >= sm_note_number(b->done),
 			 "key %lu has the value of operation %lu, after operation %lu",
@@ -111,6 +140,21 @@ open_newest(reader *r, int i)
 {
 	sm_map_open(&r->maps[i], r->engine, atomic_load(&r->work->map_id), 0,
 				r->work->plan->shard_bits);
+}
+
+/* What does not come before its time is not there after it. */
+static void
+read_expiry(reader *r)
+{
+	char bytes[SM_MAX_KEY];
+	uint64_t key = sm_rng_below(&r->rng, r->work->plan->nkeys);
+	sm_bytes k = {bytes, sm_key_make(bytes, key)};
+	int64_t now = sm_port_now();
+	int64_t expires = 0;
+
+	if (sm_get_expiry(&r->maps[0], k, &expires) == SM_FOUND)
+		sm_check(expires > now, "key %lu expired at %ld, and is there at %ld",
+				 (unsigned long) key, (long) expires, (long) now);
 }
 
 static void
@@ -141,11 +185,12 @@ read_once(reader *r)
 	{
 		case SM_ABSENT:
 			check_absent(work, key, map->id, &b);
+			note_absent(r, key, &b);
 			break;
 		case SM_FOUND:
 			check_present(work, key, map->id, &b);
 			if (dice != 1)
-				check_value(work, key, map->id, &b, buffer.data, buffer.len);
+				check_value(r, key, map->id, &b, buffer.data, buffer.len);
 			break;
 		case SM_TOO_SMALL:
 			check_present(work, key, map->id, &b);
@@ -165,6 +210,7 @@ make_reader(sm_work *work, sm_engine *engine, int self)
 	r.rng = sm_rng_seed(work->seed * 100 + (uint64_t) self);
 	r.buffer.size = work->plan->longest + SM_MAX_KEY;
 	r.buffer.data = malloc(r.buffer.size);
+	r.least = calloc(work->plan->nkeys, sizeof(uint64_t));
 	for (int i = 0; i < HANDLES; i++)
 		open_newest(&r, i);
 	return r;
@@ -178,11 +224,14 @@ sm_run_reader(sm_work *work, sm_engine *engine, int self)
 	for (uint64_t n = 0; !atomic_load(&work->stop); n++)
 	{
 		read_once(&r);
+		if (n % 8 == 0)
+			read_expiry(&r);
 		if (n % 64 == 0)
 			open_newest(&r, (int) (n / 64 % HANDLES));
 		atomic_fetch_add_explicit(&work->operations[self], 1, memory_order_relaxed);
 	}
 	free(r.buffer.data);
+	free(r.least);
 }
 
 /* ---- iterations ---- */
@@ -201,7 +250,7 @@ take_pairs(reader *r, uint64_t map, sm_buffer pairs, const before *known, uint8_
 		sm_check(key < r->work->plan->nkeys + 2 * SM_SHARED_KEYS, "a foreign key");
 		sm_check(seen[key]++ == 0, "range gave key %lu twice", (unsigned long) key);
 		if (key < r->work->plan->nkeys)
-			check_value(r->work, key, map, &known[key], value, pair->value_len);
+			check_value(r, key, map, &known[key], value, pair->value_len);
 		at += sizeof(*pair) + sm_pad(pair->key_len) + sm_pad(pair->value_len);
 	}
 }
@@ -241,8 +290,10 @@ range_once(reader *r, sm_map *map, before *known, uint8_t *seen)
 	}
 	for (uint32_t i = 0; i < nkeys && !atomic_load(&work->stop); i++)
 	{
-		if (!seen[i])
-			check_absent(work, i, map->id, &known[i]);
+		if (seen[i])
+			continue;
+		check_absent(work, i, map->id, &known[i]);
+		note_absent(r, i, &known[i]);
 	}
 	return calls;
 }
@@ -264,4 +315,5 @@ sm_run_ranger(sm_work *work, sm_engine *engine, int self)
 	free(known);
 	free(seen);
 	free(r.buffer.data);
+	free(r.least);
 }

@@ -100,7 +100,8 @@ draw_head(void)
 	uint64_t len = sm_rng_below(&rng, longest[sm_rng_below(&rng, 4)]);
 
 	return sm_head(sm_rng_below(&rng, 4) > 0 ? key_len : sm_rng_below(&rng, 4096), len,
-				   sm_rng_below(&rng, 256), sm_rng_below(&rng, 3) == 0) |
+				   sm_rng_below(&rng, 256),
+				   sm_rng_below(&rng, 3) == 0 ? SM_HEAD_LARGE : 0) |
 		sm_rng_below(&rng, 64) << SM_HEAD_PAGE_SHIFT;
 }
 
@@ -302,7 +303,8 @@ prepare(uint64_t arena_size, uint64_t keys, uint32_t promote_ratio, bool one_buc
 		sm_bytes key = make_key(words, i);
 
 		memset(value, (int) i, len);
-		sm_check(sm_put(&map, key, (sm_bytes) {value, len}) == SM_ABSENT, "no room");
+		sm_check(sm_put(&map, key, (sm_bytes) {value, len}, SM_NEVER) == SM_ABSENT,
+				 "no room");
 	}
 }
 

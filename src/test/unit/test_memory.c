@@ -85,15 +85,16 @@ store(int how, uint64_t number, sm_bytes value, sm_bytes expected)
 	switch (how)
 	{
 		case 0:
-			return sm_put(&map, key_of(&number), value);
+			return sm_put(&map, key_of(&number), value, SM_NEVER);
 		case 1:
-			return sm_swap(&map, key_of(&number), value, &buffer);
+			return sm_swap(&map, key_of(&number), value, SM_NEVER, &buffer);
 		case 2:
-			return sm_compare_and_swap(&map, key_of(&number), expected, value);
+			return sm_compare_and_swap(&map, key_of(&number), expected, value,
+									   SM_NEVER);
 		case 3:
-			return sm_get_or_put(&map, key_of(&number), value, &buffer);
+			return sm_get_or_put(&map, key_of(&number), value, SM_NEVER, &buffer);
 		default:
-			return sm_update(&map, key_of(&number), update, &value);
+			return sm_update(&map, key_of(&number), update, &value, SM_NEVER);
 	}
 }
 
@@ -145,8 +146,8 @@ test_every_allocation(void)
 				if (how != 3)
 				{
 					number++;
-					sm_check(sm_put(&map, key_of(&number), value_of(1, old_len)) ==
-								 SM_ABSENT,
+					sm_check(sm_put(&map, key_of(&number), value_of(1, old_len),
+									SM_NEVER) == SM_ABSENT,
 							 "no room for key %lu", (unsigned long) number);
 					store_in_shortage(how, number, len, old_len, true);
 				}
@@ -162,10 +163,10 @@ test_every_allocation(void)
 		sm_status status;
 
 		sm_host_fail_after(number % 50 < 25 ? (int64_t) (number % 3) : -1);
-		status = sm_put(&map, key_of(&number), value_of(1, number % 40));
+		status = sm_put(&map, key_of(&number), value_of(1, number % 40), SM_NEVER);
 		sm_host_fail_after(-1);
 		if (status == SM_NO_MEMORY)
-			status = sm_put(&map, key_of(&number), value_of(1, number % 40));
+			status = sm_put(&map, key_of(&number), value_of(1, number % 40), SM_NEVER);
 		sm_check(status == SM_ABSENT, "status %d with memory", status);
 	}
 	for (uint64_t i = 1; i < number; i++)
@@ -187,7 +188,8 @@ test_full(size_t len)
 	{
 		for (number = 1;; number++)
 		{
-			sm_status status = sm_put(&map, key_of(&number), value_of(1, len));
+			sm_status status =
+				sm_put(&map, key_of(&number), value_of(1, len), SM_NEVER);
 
 			if (status == SM_NO_MEMORY)
 				break;
@@ -204,7 +206,8 @@ test_full(size_t len)
 		if (len <= 1000)
 		{
 			for (n = 1; n < refused; n++)
-				sm_check(sm_put(&map, key_of(&n), value_of(3, len)) == SM_FOUND,
+				sm_check(sm_put(&map, key_of(&n), value_of(3, len), SM_NEVER) ==
+							 SM_FOUND,
 						 "no room to overwrite");
 			for (n = 1; n < refused; n++)
 				check_key(n, 3, len);
@@ -232,7 +235,7 @@ test_fragments(size_t len)
 	for (uint32_t i = 0; i < n; i += 2)
 		sm_port_free_pages(taken[i], 1);
 	for (; number <= 20; number++)
-		sm_check(sm_put(&map, key_of(&number), value_of(1, len)) == SM_ABSENT,
+		sm_check(sm_put(&map, key_of(&number), value_of(1, len), SM_NEVER) == SM_ABSENT,
 				 "no room for a value of %zu bytes in %u single pages", len,
 				 sm_host_free_pages());
 	for (uint64_t i = 1; i < number; i++)
@@ -258,7 +261,8 @@ test_churn(uint32_t compact_ratio)
 	{
 		uint64_t number = sm_rng_below(&rng, 2500);
 		size_t len = sm_rng_below(&rng, 1000);
-		sm_status status = sm_put(&map, key_of(&number), value_of(version, len));
+		sm_status status =
+			sm_put(&map, key_of(&number), value_of(version, len), SM_NEVER);
 
 		sm_check(status == (versions[number] == 0 ? SM_ABSENT : SM_FOUND),
 				 "status %d of write %d", status, version);
@@ -304,7 +308,8 @@ test_sizes(uint64_t keys, uint32_t promote_ratio)
 	{
 		uint64_t half = i / 2;
 
-		sm_check(sm_put(&map, key_of(&i), value_of((int) i, i % 20)) == SM_ABSENT,
+		sm_check(sm_put(&map, key_of(&i), value_of((int) i, i % 20), SM_NEVER) ==
+					 SM_ABSENT,
 				 "key %lu is there", (unsigned long) i);
 		check_key(i, (int) i, i % 20);
 		check_key(half, (int) half, half % 20);

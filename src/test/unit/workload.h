@@ -24,10 +24,16 @@ typedef enum sm_actor
 	SM_RANGER,
 	SM_CLEARER,
 	SM_RECREATOR,
+	SM_CLOCK,	   /* makes time pass */
+	SM_MAINTAINER, /* the worker, in a hurry */
 	SM_ACTORS
 } sm_actor;
 
-/* A workload of that name. */
+/*
+ * A workload of that name.  In one with a quota keys also expire: any of them
+ * may be gone at any time, but none comes back or is older than it was.  With
+ * a quota of the whole arena the map has none of its own, and gives way.
+ */
 typedef struct sm_plan
 {
 	const char *name;
@@ -37,6 +43,7 @@ typedef struct sm_plan
 	uint64_t hash_mask;
 	uint64_t arena_size;
 	size_t longest;		   /* value */
+	uint64_t quota;		   /* of a map that evicts, see below; 0: it does not */
 	int actors[SM_ACTORS]; /* how many of each */
 } sm_plan;
 
@@ -111,6 +118,12 @@ extern const sm_plan *sm_plan_find(const char *name);
 extern int sm_plan_actors(const sm_plan *plan);
 extern sm_actor sm_plan_actor(const sm_plan *plan, int i, int *of_its_kind);
 
+static inline bool
+sm_plan_is_lossy(const sm_plan *plan)
+{
+	return plan->quota > 0;
+}
+
 /* Makes the shared state, the first map, and its permanent keys. */
 extern sm_work *sm_work_begin(const sm_plan *plan, sm_host *host, uint64_t seed);
 
@@ -135,6 +148,7 @@ typedef struct sm_value
 	uint64_t key;
 	uint64_t number; /* of the operation */
 	uint64_t map;
+	int64_t expires; /* then at the latest; 0: it does not matter */
 } sm_value;
 
 extern size_t sm_key_make(void *to, uint64_t key);

@@ -5,6 +5,11 @@
  */
 #include "workload.h"
 
+#include "port.h"
+
+/* How long a key stays that expires, at most, in microseconds of the host's clock. */
+#define LIFETIME 2000
+
 typedef struct writer
 {
 	sm_work *work;
@@ -13,7 +18,8 @@ typedef struct writer
 	int number;
 	sm_rng rng;
 	sm_map map;
-	bool exact; /* nobody else clears or drops the map */
+	bool exact; /* nobody else clears or drops the map, or lets keys go */
+	bool lossy; /* keys are evicted and expire */
 	char *value;
 	sm_buffer old;
 	char key[SM_MAX_KEY];
@@ -50,7 +56,7 @@ check_own(const writer *w, uint64_t key, uint64_t done, sm_buffer bytes)
 	sm_value value = sm_value_read(bytes.data, bytes.len);
 
 	sm_check(value.key == key && value.map == w->map.id, "a foreign value");
-	sm_check(!w->exact || value.number == sm_note_number(done),
+	sm_check(!(w->exact || w->lossy) || value.number == sm_note_number(done),
 			 "key %lu has the value of operation %lu, its owner's last was %lu",
 			 (unsigned long) key, (unsigned long) value.number,
 			 (unsigned long) sm_note_number(done));
@@ -62,7 +68,7 @@ mismatch(writer *w, sm_bytes k, bool there)
 {
 	sm_bytes wrong = {"wrong", sm_rng_below(&w->rng, 6)};
 	sm_status status = sm_rng_below(&w->rng, 2) == 0 ?
-		sm_compare_and_swap(&w->map, k, wrong, wrong) :
+		sm_compare_and_swap(&w->map, k, wrong, wrong, SM_NEVER) :
 		sm_compare_and_delete(&w->map, k, wrong);
 
 	sm_check(!w->exact || status == (there ? SM_MISMATCH : SM_ABSENT),
@@ -70,20 +76,20 @@ mismatch(writer *w, sm_bytes k, bool there)
 }
 
 static sm_status
-change(writer *w, way way, sm_bytes k, sm_bytes value)
+change(writer *w, way way, sm_bytes k, sm_bytes value, int64_t expires)
 {
 	sm_bytes was = {w->old.data, w->old.len};
 
 	switch (way)
 	{
 		case PUT:
-			return sm_put(&w->map, k, value);
+			return sm_put(&w->map, k, value, expires);
 		case SWAP:
-			return sm_swap(&w->map, k, value, &w->old);
+			return sm_swap(&w->map, k, value, expires, &w->old);
 		case COMPARE_AND_SWAP:
-			return sm_compare_and_swap(&w->map, k, was, value);
+			return sm_compare_and_swap(&w->map, k, was, value, expires);
 		case GET_OR_PUT:
-			return sm_get_or_put(&w->map, k, value, &w->old);
+			return sm_get_or_put(&w->map, k, value, expires, &w->old);
 		case DELETE:
 			return sm_delete(&w->map, k);
 		case GET_AND_DELETE:
@@ -91,6 +97,50 @@ change(writer *w, way way, sm_bytes k, sm_bytes value)
 		default:
 			return sm_compare_and_delete(&w->map, k, was);
 	}
+}
+
+/* Until there is room for it, where keys may be evicted (M5). */
+static sm_status
+change_with_room(writer *w, way way, sm_bytes k, sm_bytes value, int64_t expires)
+{
+	sm_status status = change(w, way, k, value, expires);
+
+	for (int tries = 0; w->lossy && status == SM_NO_MEMORY; tries++)
+	{
+		sm_check(tries < 10000, "no room after %d evictions", tries);
+		atomic_fetch_add(&w->work->shortages, 1);
+		sm_evict(&w->map, 2 + value.len / SM_PAGE_SIZE);
+		status = change(w, way, k, value, expires);
+	}
+	return status;
+}
+
+static int64_t
+draw_expires(writer *w)
+{
+	if (!w->lossy || sm_rng_below(&w->rng, 3) == 0)
+		return SM_NEVER;
+	return sm_port_now() + (int64_t) sm_rng_below(&w->rng, LIFETIME);
+}
+
+/* Lets a key expire a little earlier. */
+static void
+hasten(writer *w, sm_bytes k)
+{
+	int64_t now = sm_port_now();
+	int64_t expires;
+	sm_status status = sm_get_expiry(&w->map, k, &expires);
+
+	if (status == SM_FOUND)
+	{
+		if (expires > now + LIFETIME)
+			expires = now + LIFETIME;
+		if (expires > now)
+			expires -= (int64_t) sm_rng_below(&w->rng, (uint64_t) (expires - now));
+		status = sm_expire(&w->map, k, expires);
+	}
+	sm_check(status == SM_FOUND || status == SM_ABSENT || status == SM_NO_MEMORY,
+			 "status %d of an expiry", status);
 }
 
 /* Changes one of the writer's own keys. */
@@ -111,6 +161,7 @@ write_own(writer *w)
 		sm_note(sm_note_number(atomic_load(&ledger->begun)) + 1, deletes, w->map.id);
 	sm_bytes k = {w->key, sm_key_make(w->key, key)};
 	sm_bytes value = {w->value, sm_value_draw_len(&w->rng, plan->longest)};
+	int64_t expires = draw_expires(w);
 	uint64_t began_at;
 	sm_status status;
 
@@ -124,9 +175,11 @@ write_own(writer *w)
 		return;
 	if (sm_rng_below(&w->rng, 16) == 0)
 		mismatch(w, k, there);
+	if (w->lossy && sm_rng_below(&w->rng, 8) == 0)
+		hasten(w, k);
 	if (way == GET_OR_PUT && there && w->exact)
 	{
-		status = sm_get_or_put(&w->map, k, value, &w->old);
+		status = sm_get_or_put(&w->map, k, value, SM_NEVER, &w->old);
 		sm_check(status == SM_FOUND, "status %d of get_or_put", status);
 		check_own(w, key, done, w->old);
 		return;
@@ -135,10 +188,11 @@ write_own(writer *w)
 	sm_value_make(w->value, value.len,
 				  (sm_value) {.key = key,
 							  .number = sm_note_number(note),
-							  .map = w->map.id});
+							  .map = w->map.id,
+							  .expires = w->lossy ? expires : 0});
 	began_at = sm_now_ns();
 	atomic_store_explicit(&ledger->begun, note, memory_order_relaxed);
-	status = change(w, way, k, value);
+	status = change_with_room(w, way, k, value, expires);
 	if (status == SM_FOUND && (way == SWAP || way == GET_AND_DELETE))
 		check_own(w, key, done, w->old);
 	if (status == SM_NO_MEMORY)
@@ -188,14 +242,14 @@ write_counter(writer *w, int i)
 	sm_status status;
 
 	if (sm_rng_below(&w->rng, 2) == 0)
-		status = sm_update(&w->map, k, add_one, &called);
+		status = sm_update(&w->map, k, add_one, &called, SM_NEVER);
 	else
 	{
 		status = sm_get(&w->map, k, &buffer);
 		sm_check(status == SM_FOUND, "status %d of a counter", status);
 		now = was + 1;
 		status = sm_compare_and_swap(&w->map, k, (sm_bytes) {&was, sizeof(was)},
-									 (sm_bytes) {&now, sizeof(now)});
+									 (sm_bytes) {&now, sizeof(now)}, SM_NEVER);
 	}
 	if (status == SM_FOUND)
 		atomic_fetch_add(&w->work->counted[i], 1);
@@ -220,11 +274,11 @@ write_token(writer *w, int i)
 	switch (sm_rng_below(&w->rng, 3))
 	{
 		case 0:
-			status = sm_swap(&w->map, k, value, &w->old);
+			status = sm_swap(&w->map, k, value, SM_NEVER, &w->old);
 			took = status == SM_FOUND;
 			break;
 		case 1:
-			status = sm_get_or_put(&w->map, k, value, &w->old);
+			status = sm_get_or_put(&w->map, k, value, SM_NEVER, &w->old);
 			put = status == SM_ABSENT;
 			took = false;
 			break;
@@ -255,7 +309,9 @@ sm_run_writer(sm_work *work, sm_engine *engine, int self, int of_its_kind)
 	writer w = {.work = work, .engine = engine, .self = self, .number = of_its_kind};
 
 	w.rng = sm_rng_seed(work->seed * 100 + (uint64_t) self);
-	w.exact = plan->actors[SM_CLEARER] == 0 && plan->actors[SM_RECREATOR] == 0;
+	w.lossy = sm_plan_is_lossy(plan);
+	w.exact =
+		plan->actors[SM_CLEARER] == 0 && plan->actors[SM_RECREATOR] == 0 && !w.lossy;
 	w.value = malloc(plan->longest + 4096);
 	w.old = (sm_buffer) {malloc(plan->longest + 4096), plan->longest + 4096, 0};
 	for (uint64_t n = 0; !atomic_load(&work->stop); n++)
