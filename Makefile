@@ -32,10 +32,13 @@ endif
 
 # In this order: the first makes the extension, the last drops it.  All tests,
 # with a server of their own: src/test/run.
-REGRESS = syncmap errors values transactions privileges
+REGRESS = syncmap errors values ttl memory transactions statistics privileges
 REGRESS_OPTS = --encoding=UTF8 --no-locale
 
 # ---- PGXS ----------------------------------------------------------------
+
+# Symbols are hidden, so there is nothing in here that JIT could inline.
+override with_llvm := no
 
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)

@@ -83,8 +83,31 @@ SELECT attempt($$SELECT syncmap.get('m', 'k')$$);
 ALTER FOREIGN TABLE m ALTER value TYPE text;
 SELECT attempt($$SELECT syncmap.get('m', 'k')$$);
 
--- options: there are none yet
-SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (max_memory '1MB')$$);
+-- options
+SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (max_memory '1 mb')$$);
+SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (max_memory '63kB')$$);
+SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (eviction 'lru')$$);
+SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (ttl 'soon')$$);
+SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (ttl '0 s')$$);
+SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (ttl '300000 years')$$);
+SELECT attempt($$CREATE FOREIGN TABLE o (key text, value text) SERVER syncmap OPTIONS (size '1MB')$$);
+SELECT attempt($$ALTER SERVER syncmap OPTIONS (ADD max_memory '1MB')$$);
+SELECT attempt($$SELECT syncmap.create('o', max_memory => 'much')$$);
+SELECT attempt($$ALTER FOREIGN TABLE m OPTIONS (ADD ttl '-1 s')$$);
+
+-- time to live
+SELECT attempt($$SELECT syncmap.put('m', 'k', 'x', '0')$$);
+SELECT attempt($$SELECT syncmap.put('m', 'k', 'x', '-1 s')$$);
+SELECT attempt($$SELECT syncmap.put('m', 'k', 'x', '300000 years')$$);
+SELECT attempt($$SELECT syncmap.put('m', 'new', 'x', ttl => '1 month -32 days')$$);
+SELECT attempt($$SELECT syncmap.get_or_put('m', 'new', 'x', '0')$$);
+SELECT attempt($$SELECT syncmap.swap('m', 'k', 'x', '0')$$);
+SELECT attempt($$SELECT syncmap.compare_and_swap('m', 'k', 'v', 'x', '0')$$);
+SELECT attempt($$SELECT syncmap.increment('m', 'new', 1, '0')$$);
+SELECT attempt($$SELECT syncmap.put_many('m', '{new}', '{x}', '0')$$);
+SELECT attempt($$SELECT syncmap.expire('m', 'k', '0')$$);
+SELECT attempt($$SELECT syncmap.expire('m', NULL, '1 s')$$);
+SELECT syncmap.get('m', 'k'), syncmap.ttl('m', 'k'), syncmap.count('m');
 
 -- names
 SELECT attempt($$SELECT syncmap.create('m')$$);
@@ -104,7 +127,9 @@ SELECT attempt($$INSERT INTO m VALUES ('a', 'b')$$);
 SELECT attempt($$UPDATE m SET value = 'x'$$);
 SELECT attempt($$DELETE FROM m$$);
 SELECT attempt($$TRUNCATE m$$);
-SELECT attempt($$COPY m TO STDOUT$$);
+\set VERBOSITY sqlstate
+COPY m TO STDOUT;
+\set VERBOSITY default
 ANALYZE m;
 
 -- nothing was lost on the way

@@ -104,7 +104,9 @@ DROP EXTENSION syncmap;
 
 -- a schema that somebody has prepared for us is refused; ours goes with us
 CREATE SCHEMA syncmap;
+\set VERBOSITY terse
 CREATE EXTENSION syncmap;
+\set VERBOSITY default
 DROP SCHEMA syncmap;
 CREATE EXTENSION syncmap;
 DROP EXTENSION syncmap;

@@ -48,7 +48,8 @@ BEGIN
 	END LOOP;
 END $$;
 
--- a full arena: a put fails with 53200, and the value before stays
+-- a full arena without eviction: a put fails with 53200, and the value before stays (M2)
+ALTER FOREIGN TABLE m OPTIONS (ADD eviction 'none');
 SELECT syncmap.clear('m');
 CREATE FUNCTION fill(size int) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

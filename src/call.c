@@ -4,26 +4,49 @@
  */
 #include "compat.h"
 
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "functions.h"
-#include "lifecycle.h"
+#include "options.h"
+#include "room.h"
+
+#define SM_PAGE_KB (SM_PAGE_SIZE / 1024)
 
 /* A call that had no memory this often does not get any. */
-#define MAX_SHORTAGES 8
+#define MAX_SHORTAGES 100
 
 char sm_scratch[SM_SCRATCH_SIZE] pg_attribute_aligned(8);
 
+/* Raises 53200. */
 static void
 out_of_memory(const sm_call *call)
 {
+	const sm_map *map = &call->ref->map;
+	uint64 quota = sm_map_quota(map);
+
+	if (sm_map_pages(map) + call->wanted / SM_PAGE_SIZE + 2 > quota)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OUT_OF_MEMORY),
+			 errmsg("map \"%s\" is full", get_rel_name(call->ref->relid)),
+			 errdetail("A key and value of " UINT64_FORMAT
+					   " bytes do not fit: " UINT64_FORMAT " of its " UINT64_FORMAT
+					   " kB are in use.",
+					   call->wanted, sm_map_pages(map) * SM_PAGE_KB,
+					   quota * SM_PAGE_KB),
+			 map->evicts ?
+				 errhint("Raise the map's option max_memory.") :
+				 errhint(
+					 "Delete keys, raise the map's option max_memory, or set its option eviction to 's3fifo'.")));
 	ereport(
 		ERROR,
 		(errcode(ERRCODE_OUT_OF_MEMORY), errmsg("syncmap is out of memory"),
 		 errdetail("A key and value of " UINT64_FORMAT
 				   " bytes do not fit: " UINT64_FORMAT " of " UINT64_FORMAT
 				   " kB are free.",
-				   call->wanted, sm_port_bytes_free() / 1024,
+				   call->wanted, sm_port_pages_free() * SM_PAGE_KB,
 				   sm_pg_engine.arena.size / 1024),
 		 errhint(
 			 "Delete keys or drop maps, or raise syncmap.memory and restart the server.")));
@@ -55,14 +78,8 @@ sm_call_again(sm_call *call)
 			sm_ref_renew(call->ref);
 			break;
 		case SM_NO_MEMORY:
-
-			/*
-			 * Twice the size, and some: the value may be copied before it
-			 * takes the old one's place, and the index may have to grow.
-			 */
 			if (++call->shortages > MAX_SHORTAGES ||
-				!sm_make_room(&call->ref->map,
-							  2 * call->wanted + 2 * SM_MAX_RUN * SM_PAGE_SIZE))
+				!sm_make_room(&call->ref->map, call->wanted))
 				out_of_memory(call);
 			break;
 		default:
@@ -87,6 +104,20 @@ sm_call_text(sm_call *call)
 	SET_VARSIZE(result, VARHDRSZ + len);
 
 	return result;
+}
+
+/*
+ * When a key expires that the call stores: by argument number n, a time to live
+ * or NULL, else by the map's option ttl.  Errors: see sm_ttl_expires.
+ */
+int64
+sm_call_expires(const sm_call *call, FunctionCallInfo fcinfo, int n)
+{
+	if (!PG_ARGISNULL(n))
+		return sm_ttl_expires(PG_GETARG_INTERVAL_P(n));
+	if (call->ref->has_ttl)
+		return sm_ttl_expires(&call->ref->ttl);
+	return SM_NEVER;
 }
 
 /* Raises 22004. */

@@ -11,6 +11,7 @@
 
 #include "fmgr.h"
 #include "storage/proc.h"
+#include "utils/wait_event.h"
 
 #if PG_VERSION_NUM < 150000
 #error "syncmap needs PostgreSQL 15 or later"
@@ -32,6 +33,22 @@
 #define SM_MY_LXID (MyProc->vxid.lxid)
 #else
 #define SM_MY_LXID (MyProc->lxid)
+#endif
+
+/* What the worker is seen to wait for. */
+#if PG_VERSION_NUM >= 170000
+#define SM_WAIT_MAINTENANCE sm_wait_maintenance()
+static inline uint32
+sm_wait_maintenance(void)
+{
+	static uint32 event = 0;
+
+	if (event == 0)
+		event = WaitEventExtensionNew("SyncmapMaintenance");
+	return event;
+}
+#else
+#define SM_WAIT_MAINTENANCE PG_WAIT_EXTENSION
 #endif
 
 /* Declares an SQL-callable function. */

@@ -5,17 +5,19 @@
  * A map is a foreign table for its name, its owner, and its privileges.
  * Reading and writing it as a table is not supported: a plan that would is
  * refused as soon as the planner asks for the table's size, and PostgreSQL
- * itself refuses INSERT, COPY, TRUNCATE and ANALYZE, for which the wrapper has
- * no functions.
+ * itself refuses INSERT, COPY and TRUNCATE, and leaves it out of ANALYZE, since
+ * the wrapper has no functions for them.
  */
 #include "compat.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_foreign_table.h"
 #include "foreign/fdwapi.h"
 #include "nodes/pathnodes.h"
 #include "utils/lsyscache.h"
 
 #include "fdw.h"
+#include "options.h"
 
 SM_FUNCTION(syncmap_fdw_handler);
 SM_FUNCTION(syncmap_fdw_validator);
@@ -53,13 +55,19 @@ syncmap_fdw_handler(PG_FUNCTION_ARGS)
 	PG_RETURN_POINTER(routine);
 }
 
-/* Raises HV00D for any option, since none exists. */
+/*
+ * Raises HV00D for an option that does not exist: only maps have any, see
+ * options.c; and what that raises for a value.
+ */
 Datum
 syncmap_fdw_validator(PG_FUNCTION_ARGS)
 {
 	List *options = untransformRelOptions(PG_GETARG_DATUM(0));
+	sm_options parsed;
 
-	if (options != NIL)
+	if (PG_GETARG_OID(1) == ForeignTableRelationId)
+		sm_options_parse(options, &parsed);
+	else if (options != NIL)
 	{
 		DefElem *option = linitial(options);
 

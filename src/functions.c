@@ -34,7 +34,8 @@ syncmap_get(PG_FUNCTION_ARGS)
 	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
 	sm_call call;
 
-	sm_call_start(&call, fcinfo, ACL_SELECT);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT))
+		PG_RETURN_NULL();
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get(&call.ref->map, key, &call.value)))
@@ -51,7 +52,8 @@ syncmap_contains(PG_FUNCTION_ARGS)
 	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
 	sm_call call;
 
-	sm_call_start(&call, fcinfo, ACL_SELECT);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT))
+		PG_RETURN_BOOL(false);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_contains(&call.ref->map, key)))
@@ -60,8 +62,8 @@ syncmap_contains(PG_FUNCTION_ARGS)
 }
 
 /*
- * put(map, key, value) returns boolean: true if the key is new.  Needs INSERT
- * and UPDATE.
+ * put(map, key, value, ttl) returns boolean: true if the key is new.  Needs
+ * INSERT and UPDATE.
  */
 Datum
 syncmap_put(PG_FUNCTION_ARGS)
@@ -69,6 +71,7 @@ syncmap_put(PG_FUNCTION_ARGS)
 	sm_bytes key;
 	sm_bytes value;
 	sm_call call;
+	int64 expires;
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
@@ -77,9 +80,11 @@ syncmap_put(PG_FUNCTION_ARGS)
 	value = sm_text_bytes(PG_GETARG_TEXT_PP(2));
 	sm_check_key(key);
 
-	sm_call_start(&call, fcinfo, ACL_INSERT | ACL_UPDATE);
+	if (!sm_call_start(&call, fcinfo, ACL_INSERT | ACL_UPDATE))
+		PG_RETURN_NULL();
+	expires = sm_call_expires(&call, fcinfo, 3);
 	call.wanted = key.len + value.len;
-	while (!sm_call_done(&call, sm_put(&call.ref->map, key, value)))
+	while (!sm_call_done(&call, sm_put(&call.ref->map, key, value, expires)))
 		;
 	PG_RETURN_BOOL(call.status == SM_ABSENT);
 }
@@ -104,8 +109,9 @@ get_or_put_row(void)
 }
 
 /*
- * get_or_put(map, key, value, OUT actual text, OUT loaded boolean): the value
- * that was there, or the one that is there now.  Needs SELECT and INSERT.
+ * get_or_put(map, key, value, ttl, OUT actual text, OUT loaded boolean): the
+ * value that was there, or the one that is there now; loaded is NULL if nothing
+ * was stored since syncmap.enabled is off.  Needs SELECT and INSERT.
  */
 Datum
 syncmap_get_or_put(PG_FUNCTION_ARGS)
@@ -113,6 +119,7 @@ syncmap_get_or_put(PG_FUNCTION_ARGS)
 	text *given;
 	sm_bytes key;
 	sm_call call;
+	int64 expires;
 	Datum values[2];
 	bool nulls[2] = {false, false};
 
@@ -123,11 +130,18 @@ syncmap_get_or_put(PG_FUNCTION_ARGS)
 	given = PG_GETARG_TEXT_PP(2);
 	sm_check_key(key);
 
-	sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT))
+	{
+		nulls[1] = true;
+		values[0] = PointerGetDatum(given);
+		PG_RETURN_DATUM(
+			HeapTupleGetDatum(heap_form_tuple(get_or_put_row(), values, nulls)));
+	}
+	expires = sm_call_expires(&call, fcinfo, 3);
 	call.wanted = key.len + VARSIZE_ANY_EXHDR(given);
 	while (!sm_call_done(&call,
 						 sm_get_or_put(&call.ref->map, key, sm_text_bytes(given),
-									   &call.value)))
+									   expires, &call.value)))
 		;
 	if (call.status == SM_FOUND)
 		given = sm_call_text(&call);
@@ -138,7 +152,7 @@ syncmap_get_or_put(PG_FUNCTION_ARGS)
 }
 
 /*
- * swap(map, key, value) returns text: the value before, NULL if the key is
+ * swap(map, key, value, ttl) returns text: the value before, NULL if the key is
  * new.  Needs SELECT, INSERT and UPDATE.
  */
 Datum
@@ -147,6 +161,7 @@ syncmap_swap(PG_FUNCTION_ARGS)
 	sm_bytes key;
 	sm_bytes value;
 	sm_call call;
+	int64 expires;
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
@@ -155,9 +170,12 @@ syncmap_swap(PG_FUNCTION_ARGS)
 	value = sm_text_bytes(PG_GETARG_TEXT_PP(2));
 	sm_check_key(key);
 
-	sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE))
+		PG_RETURN_NULL();
+	expires = sm_call_expires(&call, fcinfo, 3);
 	call.wanted = key.len + value.len;
-	while (!sm_call_done(&call, sm_swap(&call.ref->map, key, value, &call.value)))
+	while (
+		!sm_call_done(&call, sm_swap(&call.ref->map, key, value, expires, &call.value)))
 		;
 	if (call.status == SM_ABSENT)
 		PG_RETURN_NULL();
@@ -165,8 +183,8 @@ syncmap_swap(PG_FUNCTION_ARGS)
 }
 
 /*
- * compare_and_swap(map, key, old, new) returns boolean: true if the value was
- * old, byte for byte, and is new now.  Needs SELECT and UPDATE.
+ * compare_and_swap(map, key, old, new, ttl) returns boolean: true if the value
+ * was old, byte for byte, and is new now.  Needs SELECT and UPDATE.
  */
 Datum
 syncmap_compare_and_swap(PG_FUNCTION_ARGS)
@@ -175,6 +193,7 @@ syncmap_compare_and_swap(PG_FUNCTION_ARGS)
 	sm_bytes old;
 	sm_bytes value;
 	sm_call call;
+	int64 expires;
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
@@ -185,9 +204,12 @@ syncmap_compare_and_swap(PG_FUNCTION_ARGS)
 	value = sm_text_bytes(PG_GETARG_TEXT_PP(3));
 	sm_check_key(key);
 
-	sm_call_start(&call, fcinfo, ACL_SELECT | ACL_UPDATE);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_UPDATE))
+		PG_RETURN_NULL();
+	expires = sm_call_expires(&call, fcinfo, 4);
 	call.wanted = key.len + value.len;
-	while (!sm_call_done(&call, sm_compare_and_swap(&call.ref->map, key, old, value)))
+	while (!sm_call_done(&call,
+						 sm_compare_and_swap(&call.ref->map, key, old, value, expires)))
 		;
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
@@ -199,7 +221,8 @@ syncmap_delete(PG_FUNCTION_ARGS)
 	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
 	sm_call call;
 
-	sm_call_start(&call, fcinfo, ACL_DELETE);
+	if (!sm_call_start(&call, fcinfo, ACL_DELETE))
+		PG_RETURN_NULL();
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_delete(&call.ref->map, key)))
@@ -217,7 +240,8 @@ syncmap_get_and_delete(PG_FUNCTION_ARGS)
 	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
 	sm_call call;
 
-	sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE))
+		PG_RETURN_NULL();
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get_and_delete(&call.ref->map, key, &call.value)))
@@ -238,7 +262,8 @@ syncmap_compare_and_delete(PG_FUNCTION_ARGS)
 	sm_bytes old = sm_text_bytes(PG_GETARG_TEXT_PP(2));
 	sm_call call;
 
-	sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE))
+		PG_RETURN_NULL();
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_compare_and_delete(&call.ref->map, key, old)))

@@ -6,12 +6,13 @@
  * A function reads its arguments, calls the engine until the answer is final,
  * and builds the datum:
  *
- *		while (!sm_call_done(&call, sm_get(&call.ref->map, key, &value)))
+ *		while (!sm_call_done(&call, sm_get(&call.ref->map, key, &call.value)))
  *			;
  */
 #ifndef SM_FUNCTIONS_H
 #define SM_FUNCTIONS_H
 
+#include "guc.h"
 #include "ref.h"
 
 /* Values up to this length are copied out without asking for memory first. */
@@ -30,6 +31,7 @@ extern char sm_scratch[SM_SCRATCH_SIZE];
 
 extern void sm_call_again(sm_call *call);
 extern text *sm_call_text(sm_call *call);
+extern int64 sm_call_expires(const sm_call *call, FunctionCallInfo fcinfo, int n);
 extern _Noreturn void sm_null_argument(const char *name);
 extern _Noreturn void sm_key_too_long(size_t len);
 
@@ -41,8 +43,12 @@ sm_text_bytes(const text *t)
 	return bytes;
 }
 
-/* The map in argument 0, for a call that needs all privileges in acl. */
-static inline void
+/*
+ * The map in argument 0, for a call that needs all privileges in acl.  Returns
+ * false if syncmap.enabled is off: then all keys are absent, and a function
+ * that would change the map does nothing and returns NULL.
+ */
+static inline bool
 sm_call_start(sm_call *call, FunctionCallInfo fcinfo, AclMode acl)
 {
 	call->ref = sm_ref_get(fcinfo, PG_GETARG_OID(0), acl);
@@ -50,6 +56,7 @@ sm_call_start(sm_call *call, FunctionCallInfo fcinfo, AclMode acl)
 	call->value.size = SM_SCRATCH_SIZE;
 	call->wanted = 0;
 	call->shortages = 0;
+	return likely(sm_guc_enabled);
 }
 
 /*

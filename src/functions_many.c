@@ -81,8 +81,9 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 	Datum *values;
 	bool *nulls;
 	int lower_bound = 1;
+	bool enabled;
 
-	sm_call_start(&call, fcinfo, ACL_SELECT);
+	enabled = sm_call_start(&call, fcinfo, ACL_SELECT);
 	if (keys.length == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
 	values = palloc(keys.length * sizeof(Datum));
@@ -94,7 +95,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 
 		next_key(&call);
 		nulls[i] = true;
-		if (keys.nulls[i])
+		if (keys.nulls[i] || !enabled)
 			continue;
 		key = text_at(&keys, i);
 		if (key.len > SM_MAX_KEY)
@@ -113,8 +114,8 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 }
 
 /*
- * put_many(map, keys, values) returns bigint: how many keys are new.  Needs
- * INSERT and UPDATE.
+ * put_many(map, keys, values, ttl) returns bigint: how many keys are new.
+ * Needs INSERT and UPDATE.
  *
  * Errors: 22004 for a NULL anywhere, 2202E if the arrays differ in length,
  * 54000 for a key that is too long, all before anything is stored; 53200 when
@@ -126,6 +127,7 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 	sm_texts keys;
 	sm_texts values;
 	sm_call call;
+	int64 expires;
 	int64 added = 0;
 
 	sm_check_not_null(fcinfo, 0, "map");
@@ -145,7 +147,9 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 	for (int i = 0; i < keys.length; i++)
 		sm_check_key(text_at(&keys, i));
 
-	sm_call_start(&call, fcinfo, ACL_INSERT | ACL_UPDATE);
+	if (!sm_call_start(&call, fcinfo, ACL_INSERT | ACL_UPDATE))
+		PG_RETURN_NULL();
+	expires = sm_call_expires(&call, fcinfo, 3);
 	for (int i = 0; i < keys.length; i++)
 	{
 		sm_bytes key = text_at(&keys, i);
@@ -153,7 +157,7 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 
 		next_key(&call);
 		call.wanted = key.len + value.len;
-		while (!sm_call_done(&call, sm_put(&call.ref->map, key, value)))
+		while (!sm_call_done(&call, sm_put(&call.ref->map, key, value, expires)))
 			;
 		if (call.status == SM_ABSENT)
 			added++;
@@ -172,7 +176,8 @@ syncmap_delete_many(PG_FUNCTION_ARGS)
 	sm_call call;
 	int64 deleted = 0;
 
-	sm_call_start(&call, fcinfo, ACL_DELETE);
+	if (!sm_call_start(&call, fcinfo, ACL_DELETE))
+		PG_RETURN_NULL();
 	for (int i = 0; i < keys.length; i++)
 	{
 		sm_bytes key;

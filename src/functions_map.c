@@ -12,6 +12,7 @@
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 #include "utils/varlena.h"
 
 #include "functions.h"
@@ -27,7 +28,8 @@ syncmap_count(PG_FUNCTION_ARGS)
 {
 	sm_call call;
 
-	sm_call_start(&call, fcinfo, ACL_SELECT);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT))
+		PG_RETURN_INT64(0);
 	PG_RETURN_INT64((int64) sm_count(&call.ref->map));
 }
 
@@ -37,7 +39,8 @@ syncmap_clear(PG_FUNCTION_ARGS)
 {
 	sm_call call;
 
-	sm_call_start(&call, fcinfo, ACL_TRUNCATE);
+	if (!sm_call_start(&call, fcinfo, ACL_TRUNCATE))
+		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_clear(&call.ref->map)))
 		;
 	PG_RETURN_VOID();
@@ -52,8 +55,35 @@ run(const char *command)
 	SPI_finish();
 }
 
+/* Appends OPTIONS (...) with those of create's arguments that are not NULL. */
+static void
+append_options(StringInfo command, FunctionCallInfo fcinfo)
+{
+	static const char *const names[] = {"max_memory", "eviction", "ttl"};
+	const char *separator = " OPTIONS (";
+
+	for (int i = 0; i < (int) lengthof(names); i++)
+	{
+		char *value;
+
+		if (PG_ARGISNULL(i + 1))
+			continue;
+		if (strcmp(names[i], "ttl") == 0)
+			value = DatumGetCString(
+				DirectFunctionCall1(interval_out, PG_GETARG_DATUM(i + 1)));
+		else
+			value = text_to_cstring(PG_GETARG_TEXT_PP(i + 1));
+		appendStringInfo(command, "%s%s %s", separator, names[i],
+						 quote_literal_cstr(value));
+		separator = ", ";
+	}
+	if (separator[0] == ',')
+		appendStringInfoChar(command, ')');
+}
+
 /*
- * create(name) returns regclass.  name is read as a regclass is.
+ * create(name, max_memory, eviction, ttl) returns regclass.  name is a name in
+ * SQL, qualified or not; the others are the options of that name, none where NULL.
  *
  * Errors: 55000 the library was not preloaded; 22004, 42602 name is NULL, or
  * no name; what CREATE FOREIGN TABLE raises.
@@ -77,6 +107,7 @@ syncmap_create(PG_FUNCTION_ARGS)
 		&command,
 		"CREATE FOREIGN TABLE %s (key pg_catalog.text COLLATE pg_catalog.\"C\", value pg_catalog.text) SERVER syncmap",
 		quote_qualified_identifier(get_namespace_name(schema), name->relname));
+	append_options(&command, fcinfo);
 	run(command.data);
 
 	PG_RETURN_OID(get_relname_relid(name->relname, schema));

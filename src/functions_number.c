@@ -10,11 +10,15 @@
 #include "compat.h"
 
 #include "common/int.h"
+#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "functions.h"
 
 SM_FUNCTION(syncmap_increment);
+
+/* Bytes of a value that an error shows. */
+#define SHOWN_BYTES 100
 
 typedef enum sm_sum_status
 {
@@ -113,7 +117,7 @@ add(void *arg, const void *old, size_t old_len, void *new_value)
 static void
 report(const sm_sum *sum, const char *value, size_t len)
 {
-	char *text = pnstrdup(value, len);
+	char *text = pnstrdup(value, pg_mbcliplen(value, (int) len, SHOWN_BYTES));
 
 	switch (sum->status)
 	{
@@ -139,7 +143,7 @@ report(const sm_sum *sum, const char *value, size_t len)
 /*
  * A value that the engine does not hand to add() for its length may still be a
  * number, with much white space or many zeros: compare and swap.  Returns
- * false when another value has come in between.
+ * false when another value has come in between, or the key's expiry.
  */
 static bool
 add_to_long(sm_call *call, sm_bytes key, sm_sum *sum)
@@ -147,7 +151,10 @@ add_to_long(sm_call *call, sm_bytes key, sm_sum *sum)
 	char digits[MAXINT8LEN + 1];
 	text *old;
 	sm_bytes new_value = {digits, 0};
+	int64 expires = SM_NEVER;
 
+	while (!sm_call_done(call, sm_get_expiry(&call->ref->map, key, &expires)))
+		;
 	while (!sm_call_done(call, sm_get(&call->ref->map, key, &call->value)))
 		;
 	if (call->status != SM_FOUND)
@@ -163,14 +170,15 @@ add_to_long(sm_call *call, sm_bytes key, sm_sum *sum)
 	new_value.len = pg_lltoa(sum->result, digits);
 	while (!sm_call_done(call,
 						 sm_compare_and_swap(&call->ref->map, key, sm_text_bytes(old),
-											 new_value)))
+											 new_value, expires)))
 		;
 	return call->status == SM_FOUND;
 }
 
 /*
- * increment(map, key, by) returns bigint: the new number; an absent key counts
- * from 0.  Needs SELECT, INSERT and UPDATE.
+ * increment(map, key, by, ttl) returns bigint: the new number; an absent key
+ * counts from 0, and ttl is for such a one: others keep what they have.  Needs
+ * SELECT, INSERT and UPDATE.
  *
  * Errors: 22P02 the value is no number; 22003 it or the sum is no bigint.  The
  * value stays then.
@@ -181,6 +189,7 @@ syncmap_increment(PG_FUNCTION_ARGS)
 	sm_bytes key;
 	sm_sum sum;
 	sm_call call;
+	int64 expires;
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
@@ -189,11 +198,13 @@ syncmap_increment(PG_FUNCTION_ARGS)
 	sum.by = PG_GETARG_INT64(2);
 	sm_check_key(key);
 
-	sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE);
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE))
+		PG_RETURN_NULL();
 	call.wanted = key.len + MAXINT8LEN;
+	expires = sm_call_expires(&call, fcinfo, 3);
 	for (;;)
 	{
-		while (!sm_call_done(&call, sm_update(&call.ref->map, key, add, &sum)))
+		while (!sm_call_done(&call, sm_update(&call.ref->map, key, add, &sum, expires)))
 			;
 		if (call.status != SM_REFUSED)
 			break;

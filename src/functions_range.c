@@ -42,6 +42,8 @@ start_scan(FunctionCallInfo fcinfo, FuncCallContext *context)
 
 	scan = palloc0(sizeof(sm_scan));
 	scan->map = ref->map;
+	scan->map.reads = (sm_reads) {0};
+	scan->done = !sm_guc_enabled;
 	scan->pairs.data = palloc(FIRST_BUFFER_SIZE);
 	scan->pairs.size = FIRST_BUFFER_SIZE;
 
@@ -78,7 +80,7 @@ next_pairs(sm_scan *scan)
 				break;
 			}
 			default:
-				/* SM_ABSENT, or a map that this transaction has dropped */
+				/* SM_ABSENT, or a map that is gone */
 				scan->pairs.len = 0;
 				scan->done = true;
 		}

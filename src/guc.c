@@ -14,6 +14,8 @@
 
 int sm_guc_memory = 64;
 int sm_guc_max_maps = 128;
+bool sm_guc_enabled = true;
+int sm_guc_maintenance_interval = 5000;
 static int promote_ratio = 30;
 static int compact_ratio = 30;
 
@@ -39,8 +41,9 @@ sm_guc_init(void)
 							GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"syncmap.max_maps",
-		"Sets the number of maps that can hold keys at the same time.", NULL,
-		&sm_guc_max_maps, 128, 1, 8192, PGC_POSTMASTER, 0, NULL, NULL, NULL);
+		"Sets the number of maps that can be in use at the same time.",
+		"A map is in use from its first call on until it is dropped.", &sm_guc_max_maps,
+		128, 1, 8192, PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable(
 		"syncmap.promote_ratio",
 		"New keys move to the read index when they pass this percentage of a shard's keys.",
@@ -48,8 +51,16 @@ sm_guc_init(void)
 		NULL);
 	DefineCustomIntVariable(
 		"syncmap.compact_ratio",
-		"A segment is compacted when its dead bytes pass this percentage.", NULL,
-		&compact_ratio, 30, 1, 100, PGC_SIGHUP, 0, NULL, assign_compact_ratio, NULL);
+		"A segment is compacted when its dead bytes pass this percentage.",
+		"0 compacts at every deletion.", &compact_ratio, 30, 0, 100, PGC_SIGHUP, 0,
+		NULL, assign_compact_ratio, NULL);
+	DefineCustomIntVariable("syncmap.maintenance_interval",
+							"Sets the time between two runs of the maintenance worker.",
+							NULL, &sm_guc_maintenance_interval, 5000, 100, 3600 * 1000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("syncmap.enabled", "Lets functions use the maps.",
+							 "When off, all keys are absent and nothing is stored.",
+							 &sm_guc_enabled, true, PGC_SUSET, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("syncmap");
 }

@@ -1,6 +1,6 @@
 /*
  * lifecycle.c
- *	  Giving back the memory of maps whose relation is gone, and making room.
+ *	  Giving back the memory of maps whose relation is gone.
  *
  * What counts is reconciliation: a map whose relation or database is gone is
  * freed when a new map is made or memory is short.  The rest makes it prompt
@@ -227,13 +227,10 @@ sm_reconcile(void)
 	if (IsParallelWorker())
 		return 0;
 
-	list =
-		palloc_extended(sm_guc_max_maps * sizeof(sm_registration), MCXT_ALLOC_NO_OOM);
-	if (list == NULL)
-		return 0;
-
-	AcceptInvalidationMessages();
+	list = palloc(sm_guc_max_maps * sizeof(sm_registration));
+	/* the list first: what is in it has been announced by now */
 	length = sm_registry_list(list);
+	AcceptInvalidationMessages();
 	for (uint32 i = 0; i < length; i++)
 	{
 		sm_registration *entry = &list[i];
@@ -251,38 +248,4 @@ sm_reconcile(void)
 	pfree(list);
 
 	return freed;
-}
-
-/*
- * Tries to have bytes bytes more of the arena free: takes dead bytes back from
- * this map, then from all others, then frees maps that are gone.  Returns
- * false when nothing at all could be freed.  Takes one lock at a time; must be
- * called in a transaction.  A map that is dropped meanwhile gives nothing.
- */
-bool
-sm_make_room(sm_map *map, uint64 bytes)
-{
-	uint64 wanted = (bytes + SM_PAGE_SIZE - 1) / SM_PAGE_SIZE;
-	uint64 freed = sm_reclaim(map, wanted);
-	sm_registration *list;
-	uint32 length;
-
-	list = palloc(sm_guc_max_maps * sizeof(sm_registration));
-	length = sm_registry_list(list);
-	for (uint32 i = 0; i < length && freed < wanted; i++)
-	{
-		sm_map other;
-
-		CHECK_FOR_INTERRUPTS();
-		if (list[i].id == map->id)
-			continue;
-		sm_map_open(&other, &sm_pg_engine, list[i].id, list[i].first_shard,
-					list[i].shard_bits);
-		freed += sm_reclaim(&other, wanted - freed);
-	}
-	pfree(list);
-
-	if (freed < wanted && sm_reconcile() > 0)
-		return true;
-	return freed > 0;
 }

@@ -1,13 +1,13 @@
 /*
  * port_pg.c
- *	  The engine's host inside PostgreSQL: shared memory, locks, pages.
+ *	  The engine's host inside PostgreSQL: shared memory, locks, pages, clock.
  *
  * The arena is one block of main shared memory of syncmap.memory bytes.  Its
  * pages belong to PostgreSQL's FreePageManager, whose struct lies in page 0
  * and whose btree lies in free pages.  It has no lock of its own, and so all
  * calls are made under ours ("syncmap_pages").  The shards' control blocks
- * and locks ("syncmap_shard") stand outside the arena, in tables whose size is
- * known at start.
+ * and locks ("syncmap_shard") and the marks stand outside the arena, in tables
+ * whose size is known at start.
  */
 #include "compat.h"
 
@@ -16,6 +16,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/freepage.h"
+#include "utils/timestamp.h"
 
 #include "engine/port.h"
 #include "guc.h"
@@ -29,6 +30,7 @@ StaticAssertDecl(sizeof(FreePageManager) <= SM_PAGE_SIZE,
 typedef struct sm_port_shared
 {
 	uint64 pages_free;					  /* written under the pages lock */
+	sm_word giving_way;					  /* see room.c */
 	unsigned char secret[SM_SECRET_SIZE]; /* written at start only */
 } sm_port_shared;
 
@@ -57,6 +59,7 @@ sm_port_request(void)
 	RequestAddinShmemSpace(MAXALIGN(sizeof(sm_port_shared)));
 	RequestAddinShmemSpace(add_size(sm_table_size(shard_count()), PG_CACHE_LINE_SIZE));
 	RequestAddinShmemSpace(add_size(arena_size(), SM_PAGE_SIZE));
+	RequestAddinShmemSpace(sm_marks_size(arena_size()));
 	RequestNamedLWLockTranche("syncmap_shard", (int) shard_count());
 	RequestNamedLWLockTranche("syncmap_pages", 1);
 }
@@ -71,6 +74,7 @@ sm_port_startup(void)
 	FreePageManager *fpm;
 	char *arena;
 	sm_shard *shards;
+	sm_mark *marks;
 	bool found;
 
 	shared = ShmemInitStruct("syncmap", sizeof(sm_port_shared), &found);
@@ -82,6 +86,7 @@ sm_port_startup(void)
 	arena = (char *) TYPEALIGN(SM_PAGE_SIZE,
 							   ShmemInitStruct("syncmap arena",
 											   arena_size() + SM_PAGE_SIZE, &found));
+	marks = ShmemInitStruct("syncmap marks", sm_marks_size(arena_size()), &found);
 	shard_locks = GetNamedLWLockTranche("syncmap_shard");
 	pages_lock = &GetNamedLWLockTranche("syncmap_pages")->lock;
 
@@ -98,21 +103,57 @@ sm_port_startup(void)
 		FreePageManagerPut(fpm, 1, shared->pages_free);
 
 		sm_table_init(shards, shard_count());
+		memset((void *) marks, 0, sm_marks_size(arena_size()));
+		atomic_init(&shared->giving_way, 0);
 	}
 
 	sm_pg_engine.arena.base = arena;
 	sm_pg_engine.arena.size = arena_size();
 	sm_pg_engine.nshards = shard_count();
 	sm_pg_engine.secret = shared->secret;
+	sm_pg_engine.marks = marks;
+	sm_pg_engine.giving_way = &shared->giving_way;
 	sm_pg_engine.hash_mask = ~UINT64CONST(0);
 	sm_pg_engine.shards = shards;
 }
 
-/* Bytes of the arena that no map has, without a lock: for messages only. */
+/* Pages of the arena that can be used, and those that no map has now. */
 uint64
-sm_port_bytes_free(void)
+sm_port_pages(void)
 {
-	return *(volatile uint64 *) &shared->pages_free * SM_PAGE_SIZE;
+	return arena_size() / SM_PAGE_SIZE - 1;
+}
+
+uint64
+sm_port_pages_free(void)
+{
+	return *(volatile uint64 *) &shared->pages_free;
+}
+
+/* The pages of the longest run of free ones. */
+uint64
+sm_port_longest_run(void)
+{
+	FreePageManager *fpm = (FreePageManager *) sm_pg_engine.arena.base;
+	uint64 pages;
+
+	LWLockAcquire(pages_lock, LW_SHARED);
+	pages = fpm->contiguous_pages;
+	LWLockRelease(pages_lock);
+	return pages;
+}
+
+/* From now on the map with that id evicts its own keys when the arena is full. */
+void
+sm_port_give_way(uint64 id)
+{
+	atomic_store_explicit(&shared->giving_way, id, memory_order_relaxed);
+}
+
+int64_t
+sm_port_now(void)
+{
+	return GetCurrentTimestamp();
 }
 
 void

@@ -1,13 +1,13 @@
 /*
  * port_pg.h
- *	  The engine's host inside PostgreSQL: shared memory, locks, pages.
+ *	  The engine's host inside PostgreSQL: shared memory, locks, pages, clock.
  */
 #ifndef SM_PORT_PG_H
 #define SM_PORT_PG_H
 
 #include "engine/map.h"
 
-/* Bits of a map's shards: every map has 16 of them. */
+/* Bits of a map's shards: it has 16 of them, and fewer if its quota is small. */
 #define SM_MAP_SHARD_BITS 4
 
 /* This process' engine; all zeroes unless the library was preloaded. */
@@ -21,6 +21,9 @@ sm_pg_loaded(void)
 
 extern void sm_port_request(void);
 extern void sm_port_startup(void);
-extern uint64 sm_port_bytes_free(void);
+extern uint64 sm_port_pages(void);
+extern uint64 sm_port_pages_free(void);
+extern uint64 sm_port_longest_run(void);
+extern void sm_port_give_way(uint64 id);
 
 #endif /* SM_PORT_PG_H */

@@ -9,15 +9,18 @@
  * next call looks again.
  *
  * The lock is AccessShareLock, taken once a transaction and owned by the top
- * transaction, as nextval does, so that a DROP waits.
+ * transaction, as nextval does, so that a DROP waits.  A parallel worker's ends
+ * with the worker.
  */
 #include "compat.h"
 
 #include "access/relation.h"
+#include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
 #include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
+#include "storage/ipc.h"
 #include "storage/lmgr.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -26,12 +29,20 @@
 #include "utils/rel.h"
 #include "utils/resowner.h"
 #include "utils/syscache.h"
+#include "utils/timestamp.h"
 
 #include "fdw.h"
 #include "guc.h"
 #include "lifecycle.h"
+#include "options.h"
 #include "ref.h"
 #include "registry.h"
+
+/* What a shard should have of its map's quota, in bytes. */
+#define SHARD_MEMORY (256 * 1024)
+
+/* Milliseconds between two flushes of what a session has counted. */
+#define FLUSH_INTERVAL 1000
 
 sm_ref *sm_ref_last = NULL;
 
@@ -77,6 +88,49 @@ at_syscache_invalidation(Datum arg, int cacheid, uint32 hashvalue)
 	invalidate_all();
 }
 
+/* Adds what this session has counted of its reads to the maps' sums. */
+void
+sm_ref_flush_reads(void)
+{
+	HASH_SEQ_STATUS scan;
+	sm_ref *ref;
+
+	if (refs == NULL)
+		return;
+	hash_seq_init(&scan, refs);
+	while ((ref = hash_seq_search(&scan)) != NULL)
+	{
+		if (ref->map.id != 0)
+			sm_flush_reads(&ref->map);
+	}
+}
+
+/*
+ * At the end of a transaction, but not of each: what others see of a session's
+ * reads is as old as PostgreSQL's own statistics.
+ */
+static void
+at_xact_end(XactEvent event, void *arg)
+{
+	static TimestampTz last_flush = 0;
+	TimestampTz now;
+
+	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
+		event != XACT_EVENT_PREPARE)
+		return;
+	now = GetCurrentTransactionStopTimestamp();
+	if (!TimestampDifferenceExceeds(last_flush, now, FLUSH_INTERVAL))
+		return;
+	last_flush = now;
+	sm_ref_flush_reads();
+}
+
+static void
+at_exit(int code, Datum arg)
+{
+	sm_ref_flush_reads();
+}
+
 static void
 make_refs(void)
 {
@@ -88,9 +142,13 @@ make_refs(void)
 	refs = hash_create("syncmap references", 32, &ctl,
 					   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 
+	RegisterXactCallback(at_xact_end, NULL);
+	before_shmem_exit(at_exit, (Datum) 0);
 	CacheRegisterRelcacheCallback(at_relcache_invalidation, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHOID, at_syscache_invalidation, (Datum) 0);
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, at_syscache_invalidation, (Datum) 0);
+	/* its owner is who pg_database_owner stands for */
+	CacheRegisterSyscacheCallback(DATABASEOID, at_syscache_invalidation, (Datum) 0);
 }
 
 /*
@@ -105,6 +163,7 @@ prune_refs(void)
 	sm_ref *ref;
 
 	sm_ref_last = NULL;
+	sm_ref_flush_reads();
 	hash_seq_init(&scan, refs);
 	while ((ref = hash_seq_search(&scan)) != NULL)
 	{
@@ -135,7 +194,9 @@ find_ref(Oid relid)
 		ref->acl = 0;
 		ref->lxid = InvalidLocalTransactionId;
 		ref->checked = false;
+		ref->temporary = false;
 		ref->map.id = 0;
+		ref->map.reads = (sm_reads) {0};
 	}
 	return ref;
 }
@@ -153,6 +214,15 @@ sm_require_loaded(void)
 				 "Add this line to postgresql.conf and restart the server: shared_preload_libraries = 'syncmap'")));
 }
 
+static _Noreturn void
+no_such_relation(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_UNDEFINED_TABLE),
+			 errmsg("relation with OID %u does not exist", relid)));
+	pg_unreachable();
+}
+
 /*
  * Is it a foreign table on a server of our wrapper?  The wrapper is known by
  * its handler, whatever its name is.  Raises 42P01 if there is no such
@@ -166,10 +236,9 @@ sm_relation_is_map(Oid relid)
 	Oid handler;
 
 	if (relkind == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (relkind != RELKIND_FOREIGN_TABLE)
+		no_such_relation(relid);
+	if (relkind != RELKIND_FOREIGN_TABLE ||
+		!SearchSysCacheExists1(FOREIGNTABLEREL, ObjectIdGetDatum(relid)))
 		return false;
 
 	server = GetForeignServer(GetForeignTable(relid)->serverid);
@@ -182,10 +251,13 @@ sm_relation_is_map(Oid relid)
 void
 sm_not_a_map(Oid relid)
 {
+	char *name = get_rel_name(relid);
+
+	if (name == NULL) /* dropped just now */
+		no_such_relation(relid);
 	ereport(
 		ERROR,
-		(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-		 errmsg("\"%s\" is not a map", get_rel_name(relid)),
+		(errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a map", name),
 		 errhint(
 			 "Create a map with syncmap.create, or with CREATE FOREIGN TABLE on the server of syncmap.")));
 }
@@ -218,42 +290,66 @@ check_columns(Relation rel)
 				 errhint("A map has the columns (key text, value text).")));
 }
 
-/*
- * Checks that the relation is a map.  Returns the subtransaction of ours that
- * created it, if any.
- */
-static SubTransactionId
-check_relation(Oid relid)
+/* What this transaction may have done to a relation. */
+typedef struct own_changes
 {
-	Relation rel = try_relation_open(relid, NoLock);
-	SubTransactionId creator;
+	SubTransactionId creator; /* the subtransaction that created it, if any */
+	bool altered;			  /* it may have altered it, too */
+} own_changes;
+
+/* Checks that the relation is a map. */
+static own_changes
+check_relation(sm_ref *ref)
+{
+	Relation rel = try_relation_open(ref->relid, NoLock);
+	own_changes changes;
 
 	if (rel == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", relid)));
-	if (!sm_relation_is_map(relid))
-		sm_not_a_map(relid);
+		no_such_relation(ref->relid);
+	if (!sm_relation_is_map(ref->relid))
+		sm_not_a_map(ref->relid);
 	check_columns(rel);
-	creator = rel->rd_createSubid;
+	ref->temporary = RelationUsesLocalBuffers(rel);
+	changes.creator = rel->rd_createSubid;
+	changes.altered = CheckRelationLockedByMe(rel, AccessExclusiveLock, false);
 	relation_close(rel, NoLock);
 
-	return creator;
+	return changes;
+}
+
+/* A map with a small quota has fewer shards: each wants some pages of its own. */
+static uint32
+choose_shard_bits(uint64 max_memory)
+{
+	uint32 bits = SM_MAP_SHARD_BITS;
+
+	while (max_memory != 0 && bits > 0 && max_memory >> bits < SHARD_MEMORY)
+		bits--;
+	return bits;
 }
 
 /*
- * Finds the relation's map in the registry, or makes one, and opens a handle.
+ * Finds the relation's map in the registry, or makes one, opens a handle, and
+ * sees to it that the relation's options hold.  The relation is locked, so
+ * nobody else can be changing them; what this transaction has changed, and may
+ * roll back, holds for all when it has committed and somebody comes here again.
  */
 static void
-attach(sm_ref *ref, SubTransactionId creator)
+attach(sm_ref *ref, own_changes changes)
 {
 	sm_registration entry;
+	sm_options options;
 	bool is_new = false;
+
+	sm_options_parse(GetForeignTable(ref->relid)->options, &options);
+	ref->has_ttl = options.has_ttl;
+	ref->ttl = options.ttl;
 
 	if (!sm_registry_find(MyDatabaseId, ref->relid, &entry))
 	{
 		sm_reconcile();
-		if (!sm_registry_add(MyDatabaseId, ref->relid, &entry, &is_new))
+		if (!sm_registry_add(MyDatabaseId, ref->relid,
+							 choose_shard_bits(options.max_memory), &entry, &is_new))
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
@@ -263,13 +359,16 @@ attach(sm_ref *ref, SubTransactionId creator)
 				 errhint(
 					 "Drop maps that are not needed, or raise syncmap.max_maps and restart the server.")));
 	}
-	if (is_new && creator != InvalidSubTransactionId)
-		sm_lifecycle_created(ref->relid, creator);
+	if (is_new && changes.creator != InvalidSubTransactionId)
+		sm_lifecycle_created(ref->relid, changes.creator);
 	if (ref->map.id != entry.id)
 		sm_map_open(&ref->map, &sm_pg_engine, entry.id, entry.first_shard,
 					entry.shard_bits);
+	if (is_new || !changes.altered)
+		sm_map_configure(&ref->map, options.max_memory, options.evicts);
 }
 
+/* Marks the transaction, too, as relation_open does: PREPARE refuses it then. */
 static void
 lock_relation(sm_ref *ref)
 {
@@ -279,6 +378,8 @@ lock_relation(sm_ref *ref)
 	LockRelationOid(ref->relid, AccessShareLock);
 	CurrentResourceOwner = owner;
 	ref->lxid = SM_MY_LXID;
+	if (ref->temporary)
+		MyXactFlags |= XACT_FLAGS_ACCESSEDTEMPNAMESPACE;
 }
 
 /*
@@ -289,7 +390,7 @@ sm_ref *
 sm_ref_resolve(Oid relid, AclMode acl)
 {
 	Oid userid = GetUserId();
-	SubTransactionId creator = InvalidSubTransactionId;
+	own_changes changes = {InvalidSubTransactionId, false};
 	sm_ref *ref;
 	uint64 seen;
 
@@ -308,12 +409,12 @@ sm_ref_resolve(Oid relid, AclMode acl)
 	}
 
 	if (!ref->checked)
-		creator = check_relation(relid);
+		changes = check_relation(ref);
 	if ((ref->acl & acl) != acl &&
 		pg_class_aclmask(relid, userid, acl, ACLMASK_ALL) != acl)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
 	if (!ref->checked)
-		attach(ref, creator);
+		attach(ref, changes);
 
 	/* what changed while we looked was good for this call only */
 	if (seen == invalidations)

@@ -5,6 +5,7 @@
 #ifndef SM_REF_H
 #define SM_REF_H
 
+#include "datatype/timestamp.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 
@@ -22,6 +23,9 @@ typedef struct sm_ref
 	AclMode acl;			 /* privileges found; none if not up to date */
 	LocalTransactionId lxid; /* the transaction that has the relation locked */
 	bool checked;			 /* it is a map, and map is its handle */
+	bool temporary;			 /* and a temporary relation */
+	bool has_ttl;			 /* keys have that time to live by default */
+	Interval ttl;
 	sm_map map;
 } sm_ref;
 
@@ -33,6 +37,7 @@ extern bool sm_relation_is_map(Oid relid);
 extern _Noreturn void sm_not_a_map(Oid relid);
 extern sm_ref *sm_ref_resolve(Oid relid, AclMode acl);
 extern void sm_ref_renew(sm_ref *ref);
+extern void sm_ref_flush_reads(void);
 
 static inline bool
 sm_ref_fits(const sm_ref *ref, Oid relid, AclMode acl)

@@ -17,6 +17,7 @@
 
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
+#include "utils/timestamp.h"
 
 #include "guc.h"
 #include "port_pg.h"
@@ -149,10 +150,12 @@ sm_registry_find(Oid database, Oid relation, sm_registration *found)
 
 /*
  * Copies the entry of a relation to *added, and makes it first, with an empty
- * map, if it has none.  False when there is no room for another map.
+ * map of 2^shard_bits shards, if it has none.  False when there is no room for
+ * another map.
  */
 bool
-sm_registry_add(Oid database, Oid relation, sm_registration *added, bool *is_new)
+sm_registry_add(Oid database, Oid relation, uint32 shard_bits, sm_registration *added,
+				bool *is_new)
 {
 	sm_registration *entry;
 
@@ -160,7 +163,7 @@ sm_registry_add(Oid database, Oid relation, sm_registration *added, bool *is_new
 	LWLockAcquire(registry_lock, LW_EXCLUSIVE);
 	entry = find_relation(database, relation);
 	if (entry == NULL && registry->length < (uint32) sm_guc_max_maps &&
-		take_shards(SM_MAP_SHARD_BITS, &added->first_shard))
+		take_shards(shard_bits, &added->first_shard))
 	{
 		sm_map map;
 
@@ -169,7 +172,8 @@ sm_registry_add(Oid database, Oid relation, sm_registration *added, bool *is_new
 		entry->relation = relation;
 		entry->id = ++registry->last_id;
 		entry->first_shard = added->first_shard;
-		entry->shard_bits = SM_MAP_SHARD_BITS;
+		entry->shard_bits = shard_bits;
+		entry->stats_reset = 0;
 		sm_map_open(&map, &sm_pg_engine, entry->id, entry->first_shard,
 					entry->shard_bits);
 		sm_map_create(&map);
@@ -266,6 +270,20 @@ sm_registry_remove_database(Oid database)
 		if (id != 0)
 			sm_registry_remove(id);
 	} while (id != 0);
+}
+
+/* Notes that a map's statistics have been reset now. */
+void
+sm_registry_note_reset(uint64 id)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	sm_registration *entry;
+
+	LWLockAcquire(registry_lock, LW_EXCLUSIVE);
+	entry = find_id(id);
+	if (entry != NULL)
+		entry->stats_reset = now;
+	LWLockRelease(registry_lock);
 }
 
 /*

@@ -5,6 +5,8 @@
 #ifndef SM_REGISTRY_H
 #define SM_REGISTRY_H
 
+#include "datatype/timestamp.h"
+
 #include "port_pg.h"
 
 typedef struct sm_registration
@@ -14,14 +16,16 @@ typedef struct sm_registration
 	uint64 id; /* of the map; never reused */
 	uint32 first_shard;
 	uint32 shard_bits;
+	TimestampTz stats_reset;
 } sm_registration;
 
 extern void sm_registry_request(void);
 extern void sm_registry_startup(void);
 
 extern bool sm_registry_find(Oid database, Oid relation, sm_registration *found);
-extern bool sm_registry_add(Oid database, Oid relation, sm_registration *added,
-							bool *is_new);
+extern bool sm_registry_add(Oid database, Oid relation, uint32 shard_bits,
+							sm_registration *added, bool *is_new);
+extern void sm_registry_note_reset(uint64 id);
 extern void sm_registry_remove(uint64 id);
 extern void sm_registry_remove_relation(Oid database, Oid relation);
 extern void sm_registry_remove_database(Oid database);

@@ -39,7 +39,9 @@ COMMENT ON SERVER syncmap IS
 -- ---------------------------------------------------------------------------
 -- Maps as a whole
 
-CREATE FUNCTION syncmap.create(name text)
+CREATE FUNCTION syncmap.create(name text, max_memory text DEFAULT NULL,
+							   eviction text DEFAULT NULL,
+							   ttl interval DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'syncmap_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
@@ -59,7 +61,7 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'syncmap_clear'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 
-COMMENT ON FUNCTION syncmap.create(text) IS
+COMMENT ON FUNCTION syncmap.create(text, text, text, interval) IS
 	'creates a map: a foreign table (key text, value text) on the server syncmap';
 COMMENT ON FUNCTION syncmap.drop(regclass) IS
 	'drops a map';
@@ -81,7 +83,8 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_contains'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
-CREATE FUNCTION syncmap.put(map regclass, key text, value text)
+CREATE FUNCTION syncmap.put(map regclass, key text, value text,
+							ttl interval DEFAULT NULL)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_put'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -92,6 +95,7 @@ AS 'MODULE_PATHNAME', 'syncmap_delete'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
 CREATE FUNCTION syncmap.get_or_put(map regclass, key text, value text,
+								   ttl interval DEFAULT NULL,
 								   OUT actual text, OUT loaded boolean)
 RETURNS record
 AS 'MODULE_PATHNAME', 'syncmap_get_or_put'
@@ -102,13 +106,14 @@ RETURNS text
 AS 'MODULE_PATHNAME', 'syncmap_get_and_delete'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
-CREATE FUNCTION syncmap.swap(map regclass, key text, value text)
+CREATE FUNCTION syncmap.swap(map regclass, key text, value text,
+							 ttl interval DEFAULT NULL)
 RETURNS text
 AS 'MODULE_PATHNAME', 'syncmap_swap'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION syncmap.compare_and_swap(map regclass, key text, old text,
-										 new text)
+										 new text, ttl interval DEFAULT NULL)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_compare_and_swap'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
@@ -118,31 +123,47 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_compare_and_delete'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
-CREATE FUNCTION syncmap.increment(map regclass, key text, by bigint DEFAULT 1)
+CREATE FUNCTION syncmap.increment(map regclass, key text, by bigint DEFAULT 1,
+								  ttl interval DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'syncmap_increment'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.expire(map regclass, key text, ttl interval)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_expire'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.ttl(map regclass, key text)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'syncmap_ttl'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
 COMMENT ON FUNCTION syncmap.get(regclass, text) IS
 	'returns the value of a key, NULL if there is none';
 COMMENT ON FUNCTION syncmap.contains(regclass, text) IS
 	'is the key there?';
-COMMENT ON FUNCTION syncmap.put(regclass, text, text) IS
+COMMENT ON FUNCTION syncmap.put(regclass, text, text, interval) IS
 	'stores a value; true if the key is new';
 COMMENT ON FUNCTION syncmap.delete(regclass, text) IS
 	'removes a key; true if it was there';
-COMMENT ON FUNCTION syncmap.get_or_put(regclass, text, text) IS
+COMMENT ON FUNCTION syncmap.get_or_put(regclass, text, text, interval) IS
 	'returns the value of a key (loaded), or stores and returns the one given';
 COMMENT ON FUNCTION syncmap.get_and_delete(regclass, text) IS
 	'removes a key and returns its value, NULL if there was none';
-COMMENT ON FUNCTION syncmap.swap(regclass, text, text) IS
+COMMENT ON FUNCTION syncmap.swap(regclass, text, text, interval) IS
 	'stores a value and returns the one before, NULL if there was none';
-COMMENT ON FUNCTION syncmap.compare_and_swap(regclass, text, text, text) IS
+COMMENT ON FUNCTION syncmap.compare_and_swap(regclass, text, text, text, interval) IS
 	'stores a new value if the old one is there, byte for byte; true if it did';
 COMMENT ON FUNCTION syncmap.compare_and_delete(regclass, text, text) IS
 	'removes a key if the old value is there, byte for byte; true if it did';
-COMMENT ON FUNCTION syncmap.increment(regclass, text, bigint) IS
+COMMENT ON FUNCTION syncmap.increment(regclass, text, bigint, interval) IS
 	'adds to a value that is a number, 0 if there is none; returns the sum';
+
+COMMENT ON FUNCTION syncmap.expire(regclass, text, interval) IS
+	'lets a key expire after that time, never if NULL; true if it is there';
+COMMENT ON FUNCTION syncmap.ttl(regclass, text) IS
+	'returns the time a key has left; NULL if it never expires or is not there';
 
 -- ---------------------------------------------------------------------------
 -- Many keys
@@ -152,7 +173,8 @@ RETURNS text[]
 AS 'MODULE_PATHNAME', 'syncmap_get_many'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
 
-CREATE FUNCTION syncmap.put_many(map regclass, keys text[], "values" text[])
+CREATE FUNCTION syncmap.put_many(map regclass, keys text[], "values" text[],
+								 ttl interval DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'syncmap_put_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
@@ -164,7 +186,7 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
 
 COMMENT ON FUNCTION syncmap.get_many(regclass, text[]) IS
 	'returns the values of keys, in their order, NULL where there is none';
-COMMENT ON FUNCTION syncmap.put_many(regclass, text[], text[]) IS
+COMMENT ON FUNCTION syncmap.put_many(regclass, text[], text[], interval) IS
 	'stores values; returns the number of keys that are new';
 COMMENT ON FUNCTION syncmap.delete_many(regclass, text[]) IS
 	'removes keys; returns the number of those that were there';
@@ -190,3 +212,81 @@ COMMENT ON FUNCTION syncmap.range_rows(regclass) IS
 	'internal: the rows of syncmap.range';
 COMMENT ON FUNCTION syncmap.range(regclass) IS
 	'returns all pairs; a key that is present throughout comes exactly once';
+
+-- ---------------------------------------------------------------------------
+-- Statistics: of the maps that the role owns, all with pg_read_all_stats
+
+CREATE FUNCTION syncmap.stat_maps(
+	OUT relid oid, OUT shards integer, OUT gets bigint, OUT hits bigint,
+	OUT misses bigint, OUT retries bigint, OUT puts bigint, OUT deletes bigint,
+	OUT evictions bigint, OUT expirations bigint, OUT promotions bigint,
+	OUT compactions bigint, OUT entries bigint, OUT dirty_entries bigint,
+	OUT live_bytes bigint, OUT dead_bytes bigint, OUT memory bigint,
+	OUT max_memory bigint, OUT evicts boolean, OUT stats_reset timestamptz)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'syncmap_stat_maps'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 10;
+
+CREATE FUNCTION syncmap.stat_shards(
+	OUT relid oid, OUT shard integer, OUT puts bigint, OUT deletes bigint,
+	OUT evictions bigint, OUT expirations bigint, OUT promotions bigint,
+	OUT compactions bigint, OUT entries bigint, OUT dirty_entries bigint,
+	OUT live_bytes bigint, OUT dead_bytes bigint, OUT index_bytes bigint,
+	OUT young_bytes bigint, OUT main_bytes bigint, OUT extent_bytes bigint)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'syncmap_stat_shards'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 100;
+
+CREATE FUNCTION syncmap.stat_arena(
+	OUT total_bytes bigint, OUT free_bytes bigint, OUT largest_free_run bigint,
+	OUT index_bytes bigint, OUT young_bytes bigint, OUT main_bytes bigint,
+	OUT extent_bytes bigint, OUT maps integer)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'syncmap_stat_memory'
+LANGUAGE C VOLATILE STRICT PARALLEL RESTRICTED ROWS 1;
+
+CREATE FUNCTION syncmap.reset_stats(map regclass)
+RETURNS void
+AS 'MODULE_PATHNAME', 'syncmap_reset_stats'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+CREATE VIEW syncmap.stat_map AS
+	SELECT s.relid, n.nspname AS schemaname, c.relname, s.shards,
+		s.gets, s.hits, s.misses, s.puts, s.deletes, s.evictions, s.expirations,
+		s.promotions, s.compactions, s.retries, s.entries, s.dirty_entries,
+		s.live_bytes, s.dead_bytes, s.memory, s.max_memory, s.evicts,
+		s.stats_reset
+	FROM syncmap.stat_maps() AS s
+		JOIN pg_catalog.pg_class AS c ON c.oid = s.relid
+		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace;
+
+CREATE VIEW syncmap.stat_shard AS
+	SELECT s.relid, n.nspname AS schemaname, c.relname, s.shard,
+		s.puts, s.deletes, s.evictions, s.expirations, s.promotions,
+		s.compactions, s.entries, s.dirty_entries, s.live_bytes, s.dead_bytes,
+		s.index_bytes, s.young_bytes, s.main_bytes, s.extent_bytes
+	FROM syncmap.stat_shards() AS s
+		JOIN pg_catalog.pg_class AS c ON c.oid = s.relid
+		JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace;
+
+CREATE VIEW syncmap.stat_memory AS SELECT * FROM syncmap.stat_arena();
+
+GRANT SELECT ON syncmap.stat_map, syncmap.stat_shard TO PUBLIC;
+REVOKE ALL ON FUNCTION syncmap.stat_arena() FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION syncmap.stat_arena() TO pg_read_all_stats;
+GRANT SELECT ON syncmap.stat_memory TO pg_read_all_stats;
+
+COMMENT ON VIEW syncmap.stat_map IS
+	'one row for each map in this database that has been used since the start';
+COMMENT ON VIEW syncmap.stat_shard IS
+	'one row for each shard of each map';
+COMMENT ON VIEW syncmap.stat_memory IS
+	'the shared memory of all maps, and what it is used for';
+COMMENT ON FUNCTION syncmap.stat_maps() IS
+	'internal: the rows of syncmap.stat_map';
+COMMENT ON FUNCTION syncmap.stat_shards() IS
+	'internal: the rows of syncmap.stat_shard';
+COMMENT ON FUNCTION syncmap.stat_arena() IS
+	'internal: the row of syncmap.stat_memory';
+COMMENT ON FUNCTION syncmap.reset_stats(regclass) IS
+	'sets the counts of a map to zero; for its owner';

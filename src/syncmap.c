@@ -1,6 +1,6 @@
 /*
  * syncmap.c
- *	  Loading the library: settings, hooks, shared memory.
+ *	  Loading the library: settings, hooks, shared memory, the worker.
  *
  * The library does nothing unless shared_preload_libraries names it, since
  * shared memory can only be asked for while the server starts.  (S1)
@@ -16,6 +16,7 @@
 #include "lifecycle.h"
 #include "port_pg.h"
 #include "registry.h"
+#include "worker.h"
 
 PG_MODULE_MAGIC;
 
@@ -32,6 +33,7 @@ shmem_request(void)
 
 	sm_port_request();
 	sm_registry_request();
+	sm_worker_request();
 }
 
 static void
@@ -43,6 +45,7 @@ shmem_startup(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	sm_port_startup();
 	sm_registry_startup();
+	sm_worker_startup();
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -54,6 +57,7 @@ _PG_init(void)
 
 	sm_guc_init();
 	sm_lifecycle_init();
+	sm_worker_init();
 
 	prev_shmem_request_hook = shmem_request_hook;
 	shmem_request_hook = shmem_request;

@@ -37,6 +37,7 @@ syncmap.max_maps = 5
 restart_after_crash = on
 ));
 $node->restart;
+$node->safe_psql('postgres', q(ALTER FOREIGN TABLE m OPTIONS (ADD eviction 'none')));
 is($node->safe_psql('postgres', q(SELECT syncmap.put('m', 'k', 'v'))), 't', 'put works once it is preloaded');
 is($node->safe_psql('postgres', q(SELECT syncmap.get('m', 'k'))), 'v', 'another session sees it');
 is($node->safe_psql('postgres', 'SHOW syncmap.memory'), '8MB', 'the setting is there');
@@ -49,7 +50,7 @@ is($node->safe_psql('postgres', q(SELECT syncmap.count('m'))), '0', 'a restart e
 # two databases: same names, perhaps same OIDs, other maps
 $node->safe_psql('postgres', q(SELECT syncmap.put('m', 'k', 'in postgres')));
 $node->safe_psql('postgres', 'CREATE DATABASE other');
-$node->safe_psql('other', q(CREATE EXTENSION syncmap; SELECT syncmap.create('m'); SELECT syncmap.put('m', 'k', 'in other')));
+$node->safe_psql('other', q(CREATE EXTENSION syncmap; SELECT syncmap.create('m', eviction => 'none'); SELECT syncmap.put('m', 'k', 'in other')));
 is($node->safe_psql('postgres', q(SELECT syncmap.get('m', 'k'))), 'in postgres', 'one database');
 is($node->safe_psql('other', q(SELECT syncmap.get('m', 'k'))), 'in other', 'and the other');
 $node->safe_psql('postgres', 'CREATE DATABASE copy TEMPLATE other');

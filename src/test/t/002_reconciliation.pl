@@ -29,7 +29,7 @@ sub filling
 sub fill
 {
 	my ($map) = @_;
-	return $node->safe_psql('postgres', "SELECT 1 FROM syncmap.create('$map'); " . filling($map) . "SELECT 'count ' || syncmap.count('$map')") =~ s/.*count //sr;
+	return $node->safe_psql('postgres', "SELECT 1 FROM syncmap.create('$map', eviction => 'none'); " . filling($map) . "SELECT 'count ' || syncmap.count('$map')") =~ s/.*count //sr;
 }
 
 my $most = fill('first');
@@ -45,37 +45,37 @@ sub all_free
 $node->safe_psql('postgres', q(SELECT syncmap.drop('first')));
 all_free('second', 'drop');
 
-$node->safe_psql('postgres', "BEGIN; SELECT syncmap.create('m'); " . filling('m') . 'ROLLBACK');
+$node->safe_psql('postgres', "BEGIN; SELECT syncmap.create('m', eviction => 'none'); " . filling('m') . 'ROLLBACK');
 all_free('third', 'creation rolled back after puts');
 
-$node->safe_psql('postgres', "BEGIN; SAVEPOINT a; SAVEPOINT b; SELECT syncmap.create('m'); " . filling('m') . 'RELEASE b; ROLLBACK TO a; COMMIT');
+$node->safe_psql('postgres', "BEGIN; SAVEPOINT a; SAVEPOINT b; SELECT syncmap.create('m', eviction => 'none'); " . filling('m') . 'RELEASE b; ROLLBACK TO a; COMMIT');
 all_free('fourth', 'creation rolled back to a savepoint');
 
-$node->safe_psql('postgres', "CREATE SCHEMA s; SELECT syncmap.create('s.m'); " . filling('s.m'));
+$node->safe_psql('postgres', "CREATE SCHEMA s; SELECT syncmap.create('s.m', eviction => 'none'); " . filling('s.m'));
 $node->safe_psql('postgres', 'DROP SCHEMA s CASCADE');
 all_free('fifth', 'DROP SCHEMA');
 
-$node->safe_psql('postgres', "CREATE ROLE r; GRANT USAGE ON FOREIGN SERVER syncmap TO r; GRANT CREATE ON SCHEMA public TO r; SET ROLE r; SELECT syncmap.create('m'); " . filling('m'));
+$node->safe_psql('postgres', "CREATE ROLE r; GRANT USAGE ON FOREIGN SERVER syncmap TO r; GRANT CREATE ON SCHEMA public TO r; SET ROLE r; SELECT syncmap.create('m', eviction => 'none'); " . filling('m'));
 $node->safe_psql('postgres', 'DROP OWNED BY r; DROP ROLE r');
 all_free('sixth', 'DROP OWNED');
 
 # prepared transactions: no hook of ours is there when they end
-$node->safe_psql('postgres', "SELECT syncmap.create('m'); " . filling('m') . "BEGIN; SELECT syncmap.drop('m'); PREPARE TRANSACTION 'drop'");
+$node->safe_psql('postgres', "SELECT syncmap.create('m', eviction => 'none'); " . filling('m') . "BEGIN; SELECT syncmap.drop('m'); PREPARE TRANSACTION 'drop'");
 $node->safe_psql('postgres', "COMMIT PREPARED 'drop'");
 all_free('seventh', 'drop in a prepared transaction');
 
-$node->safe_psql('postgres', "SELECT syncmap.create('m'); SELECT syncmap.put('m', 'k', 'v')");
+$node->safe_psql('postgres', "SELECT syncmap.create('m', eviction => 'none'); SELECT syncmap.put('m', 'k', 'v')");
 $node->safe_psql('postgres', "BEGIN; SELECT syncmap.drop('m'); PREPARE TRANSACTION 'drop'");
 $node->safe_psql('postgres', "SELECT syncmap.create('other'); SELECT syncmap.put('other', 'k', 'v'); SELECT syncmap.drop('other')");
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'drop'");
 is($node->safe_psql('postgres', q(SELECT syncmap.get('m', 'k'))), 'v', 'a prepared drop that is rolled back loses nothing');
 $node->safe_psql('postgres', q(SELECT syncmap.drop('m')));
 
-$node->safe_psql('postgres', "BEGIN; SELECT syncmap.create('m'); " . filling('m') . "PREPARE TRANSACTION 'create'");
+$node->safe_psql('postgres', "BEGIN; SELECT syncmap.create('m', eviction => 'none'); " . filling('m') . "PREPARE TRANSACTION 'create'");
 $node->safe_psql('postgres', "ROLLBACK PREPARED 'create'");
 all_free('eighth', 'creation in a prepared transaction, rolled back');
 
-$node->safe_psql('postgres', "BEGIN; SELECT syncmap.create('m'); SELECT syncmap.put('m', 'k', 'v'); PREPARE TRANSACTION 'create'");
+$node->safe_psql('postgres', "BEGIN; SELECT syncmap.create('m', eviction => 'none'); SELECT syncmap.put('m', 'k', 'v'); PREPARE TRANSACTION 'create'");
 $node->safe_psql('postgres', "SELECT syncmap.create('other'); SELECT syncmap.put('other', 'k', 'v'); SELECT syncmap.drop('other')");
 $node->safe_psql('postgres', "COMMIT PREPARED 'create'");
 is($node->safe_psql('postgres', q(SELECT syncmap.get('m', 'k'))), 'v', 'a prepared creation that is committed loses nothing');

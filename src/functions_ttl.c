@@ -1,0 +1,68 @@
+/*
+ * functions_ttl.c
+ *	  The SQL functions about a key's time to live: expire, ttl.
+ */
+#include "compat.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#include "functions.h"
+#include "options.h"
+
+/* What expire may have to copy: an entry whose value is not in extents. */
+#define COPIED_BYTES (16 * 1024)
+
+SM_FUNCTION(syncmap_expire);
+SM_FUNCTION(syncmap_ttl);
+
+/*
+ * expire(map, key, ttl) returns boolean: true if the key is there.  It expires
+ * after ttl from now on, never if that is NULL.  Needs UPDATE.
+ */
+Datum
+syncmap_expire(PG_FUNCTION_ARGS)
+{
+	sm_bytes key;
+	sm_call call;
+	int64 expires = SM_NEVER;
+
+	sm_check_not_null(fcinfo, 0, "map");
+	sm_check_not_null(fcinfo, 1, "key");
+	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
+	if (!PG_ARGISNULL(2))
+		expires = sm_ttl_expires(PG_GETARG_INTERVAL_P(2));
+
+	if (!sm_call_start(&call, fcinfo, ACL_UPDATE))
+		PG_RETURN_NULL();
+	if (unlikely(key.len > SM_MAX_KEY))
+		PG_RETURN_BOOL(false);
+	call.wanted = key.len + COPIED_BYTES;
+	while (!sm_call_done(&call, sm_expire(&call.ref->map, key, expires)))
+		;
+	PG_RETURN_BOOL(call.status == SM_FOUND);
+}
+
+/*
+ * ttl(map, key) returns interval: the time that the key has left to live, NULL
+ * if it never expires or is not there.  Needs SELECT.
+ */
+Datum
+syncmap_ttl(PG_FUNCTION_ARGS)
+{
+	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
+	sm_call call;
+	int64 expires;
+	Interval *left;
+
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT) || key.len > SM_MAX_KEY)
+		PG_RETURN_NULL();
+	while (!sm_call_done(&call, sm_get_expiry(&call.ref->map, key, &expires)))
+		;
+	if (call.status != SM_FOUND || expires == SM_NEVER)
+		PG_RETURN_NULL();
+
+	left = palloc0(sizeof(Interval));
+	left->time = Max(expires - GetCurrentTimestamp(), 0);
+	PG_RETURN_INTERVAL_P(left);
+}

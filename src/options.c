@@ -1,0 +1,100 @@
+/*
+ * options.c
+ *	  A map's options, OPTIONS (...) of its foreign table.
+ */
+#include "compat.h"
+
+#include "commands/defrem.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+#include "options.h"
+#include "port_pg.h"
+
+#define MIN_MEMORY_KB 64
+
+static void
+parse_max_memory(const char *value, sm_options *parsed)
+{
+	const char *hint = NULL;
+	int kb;
+
+	if (!parse_int(value, &kb, GUC_UNIT_KB, &hint) || kb < MIN_MEMORY_KB)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", "max_memory", value),
+				 errhint("It is a size of at least %d kB, such as '16MB'.",
+						 MIN_MEMORY_KB)));
+	parsed->max_memory = (uint64) kb * 1024;
+}
+
+static void
+parse_eviction(const char *value, sm_options *parsed)
+{
+	if (strcmp(value, "s3fifo") != 0 && strcmp(value, "none") != 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid value for option \"%s\": \"%s\"", "eviction", value),
+				 errhint("Valid values are \"s3fifo\" and \"none\".")));
+	parsed->evicts = strcmp(value, "s3fifo") == 0;
+}
+
+static void
+parse_ttl(const char *value, sm_options *parsed)
+{
+	parsed->ttl = *DatumGetIntervalP(
+		DirectFunctionCall3(interval_in, CStringGetDatum(value),
+							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	(void) sm_ttl_expires(&parsed->ttl);
+	parsed->has_ttl = true;
+}
+
+/*
+ * Reads a map's options.  Errors: HV00D no such option; 22023, 22007, 22008
+ * its value is not one.
+ */
+void
+sm_options_parse(List *options, sm_options *parsed)
+{
+	ListCell *cell;
+
+	*parsed = (sm_options) {.evicts = true};
+	foreach (cell, options)
+	{
+		DefElem *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, "max_memory") == 0)
+			parse_max_memory(defGetString(option), parsed);
+		else if (strcmp(option->defname, "eviction") == 0)
+			parse_eviction(defGetString(option), parsed);
+		else if (strcmp(option->defname, "ttl") == 0)
+			parse_ttl(defGetString(option), parsed);
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+					 errmsg("invalid option \"%s\"", option->defname),
+					 errhint(
+						 "Valid options of a map are: max_memory, eviction, ttl.")));
+	}
+}
+
+/*
+ * When a key expires that gets this time to live now, for the engine.  Errors:
+ * 22023 it is not more than zero; 22008 that is after all time.
+ */
+int64
+sm_ttl_expires(const Interval *ttl)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz expires = DatumGetTimestampTz(
+		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
+							IntervalPGetDatum(ttl)));
+
+	if (expires <= now)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("time to live must be greater than zero"),
+				 errhint("Use syncmap.delete to remove a key.")));
+	return expires;
+}

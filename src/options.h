@@ -1,0 +1,22 @@
+/*
+ * options.h
+ *	  A map's options, OPTIONS (...) of its foreign table.
+ */
+#ifndef SM_OPTIONS_H
+#define SM_OPTIONS_H
+
+#include "datatype/timestamp.h"
+#include "nodes/pg_list.h"
+
+typedef struct sm_options
+{
+	uint64 max_memory; /* bytes; 0: no quota */
+	bool evicts;
+	bool has_ttl;
+	Interval ttl; /* of keys that are stored without one */
+} sm_options;
+
+extern void sm_options_parse(List *options, sm_options *parsed);
+extern int64 sm_ttl_expires(const Interval *ttl);
+
+#endif /* SM_OPTIONS_H */
