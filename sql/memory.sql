@@ -1,4 +1,4 @@
--- Quotas and eviction, for one session; src/test/t/004_memory.pl has the rest.
+-- Quotas and eviction, for one session; src/test/t/004_worker.pl has the rest.
 -- The server has 64 MB for all maps.
 CREATE FUNCTION value_of(key text, size int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
 	SELECT rpad(key, size, md5(key)) $$;
@@ -75,6 +75,20 @@ SELECT count(syncmap.put('large', 'k' || i, value_of('k' || i, 1000))) FROM gene
 SELECT syncmap.count('other') AS all_of_it, syncmap.count('safe') AS and_of_it;
 SELECT bool_and(value = value_of(key, 1000)) AS all_right FROM syncmap.range('large');
 SELECT sum(memory) <= 64 * 1024 * 1024 AS m1 FROM syncmap.stat_map;
+
+-- options hold from the commit on, also where nobody uses the map (M3)
+SELECT syncmap.count('large') AS before \gset
+ALTER FOREIGN TABLE large OPTIONS (ADD eviction 'none');
+SELECT count(syncmap.put('other', 'more' || i, value_of('more' || i, 1000))) FROM generate_series(1, 20000) i;
+SELECT evicts FROM syncmap.stat_map WHERE relname = 'large';
+SELECT syncmap.count('large') = :before AS nothing_is_lost;
+BEGIN;
+ALTER FOREIGN TABLE large OPTIONS (SET eviction 's3fifo');
+SAVEPOINT a;
+ALTER FOREIGN TABLE other OPTIONS (ADD eviction 'none');
+ROLLBACK TO a;
+COMMIT;
+SELECT relname, evicts FROM syncmap.stat_map ORDER BY relname;
 
 -- every deletion reclaims at once with a ratio of 0
 SELECT syncmap.clear('large');

@@ -76,6 +76,18 @@ SELECT syncmap.put('d', 'k', 'v'), syncmap.ttl('d', 'k') > '2 hours' AS three_ho
 ALTER FOREIGN TABLE d OPTIONS (DROP ttl);
 SELECT syncmap.put('d', 'k', 'v'), syncmap.ttl('d', 'k');
 
+-- the option means the same in each session
+SET intervalstyle = sql_standard;
+SELECT syncmap.create('i', ttl => interval '3 days 04:05:06');
+SELECT syncmap.put('i', 'k', 'v');
+RESET intervalstyle;
+SELECT syncmap.ttl('i', 'k') BETWEEN '76:05' AND '76:06' AS three_days;
+ALTER FOREIGN TABLE i OPTIONS (SET ttl '-1 days 50:00');
+SET intervalstyle = sql_standard;
+SELECT syncmap.put('i', 'k', 'v'), syncmap.ttl('i', 'k') > '25:00' AS two_hours_more_than_a_day;
+RESET intervalstyle;
+SELECT syncmap.drop('i');
+
 -- off: nothing is there, and nothing is stored
 SET syncmap.enabled = off;
 SELECT syncmap.get('m', 'stays'), syncmap.contains('m', 'stays'), syncmap.count('m'), syncmap.get_many('m', '{stays,x6}'), syncmap.ttl('m', 'stays');

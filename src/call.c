@@ -4,6 +4,7 @@
  */
 #include "compat.h"
 
+#include "storage/latch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -14,8 +15,14 @@
 
 #define SM_PAGE_KB (SM_PAGE_SIZE / 1024)
 
-/* A call that had no memory this often does not get any. */
-#define MAX_SHORTAGES 100
+/*
+ * A call that had no memory this often does not get any.  After some tries it
+ * waits between them, for random times of up to so many milliseconds: others may
+ * hold what they have got so far of their own.
+ */
+#define MAX_SHORTAGES	  100
+#define SHORTAGES_AT_ONCE 10
+#define LONGEST_PAUSE	  50
 
 char sm_scratch[SM_SCRATCH_SIZE] pg_attribute_aligned(8);
 
@@ -64,6 +71,20 @@ grow(sm_call *call)
 	call->value.size = len;
 }
 
+/* Waits a moment for others. */
+static void
+pause_shortage(int shortages)
+{
+	long ms = Min(shortages - SHORTAGES_AT_ONCE, LONGEST_PAUSE);
+
+	if (ms <= 0)
+		return;
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+					 1 + random() % ms, SM_WAIT_MEMORY);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
 /* The rest of sm_call_done. */
 void
 sm_call_again(sm_call *call)
@@ -81,6 +102,7 @@ sm_call_again(sm_call *call)
 			if (++call->shortages > MAX_SHORTAGES ||
 				!sm_make_room(&call->ref->map, call->wanted))
 				out_of_memory(call);
+			pause_shortage(call->shortages);
 			break;
 		default:
 			elog(ERROR, "unexpected status %d of a map", (int) call->status);

@@ -35,20 +35,23 @@
 #define SM_MY_LXID (MyProc->lxid)
 #endif
 
-/* What the worker is seen to wait for. */
+/* What the worker, and a write that finds no memory, are seen to wait for. */
 #if PG_VERSION_NUM >= 170000
-#define SM_WAIT_MAINTENANCE sm_wait_maintenance()
+#define SM_WAIT_MAINTENANCE sm_wait_event(0)
+#define SM_WAIT_MEMORY		sm_wait_event(1)
 static inline uint32
-sm_wait_maintenance(void)
+sm_wait_event(int which)
 {
-	static uint32 event = 0;
+	static const char *const names[] = {"SyncmapMaintenance", "SyncmapMemory"};
+	static uint32 events[2] = {0, 0};
 
-	if (event == 0)
-		event = WaitEventExtensionNew("SyncmapMaintenance");
-	return event;
+	if (events[which] == 0)
+		events[which] = WaitEventExtensionNew(names[which]);
+	return events[which];
 }
 #else
 #define SM_WAIT_MAINTENANCE PG_WAIT_EXTENSION
+#define SM_WAIT_MEMORY		PG_WAIT_EXTENSION
 #endif
 
 /* Declares an SQL-callable function. */

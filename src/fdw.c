@@ -66,7 +66,11 @@ syncmap_fdw_validator(PG_FUNCTION_ARGS)
 	sm_options parsed;
 
 	if (PG_GETARG_OID(1) == ForeignTableRelationId)
+	{
 		sm_options_parse(options, &parsed);
+		if (parsed.has_ttl)
+			(void) sm_ttl_expires(&parsed.ttl);
+	}
 	else if (options != NIL)
 	{
 		DefElem *option = linitial(options);

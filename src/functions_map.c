@@ -16,6 +16,7 @@
 #include "utils/varlena.h"
 
 #include "functions.h"
+#include "options.h"
 
 SM_FUNCTION(syncmap_count);
 SM_FUNCTION(syncmap_clear);
@@ -69,8 +70,7 @@ append_options(StringInfo command, FunctionCallInfo fcinfo)
 		if (PG_ARGISNULL(i + 1))
 			continue;
 		if (strcmp(names[i], "ttl") == 0)
-			value = DatumGetCString(
-				DirectFunctionCall1(interval_out, PG_GETARG_DATUM(i + 1)));
+			value = sm_ttl_out(PG_GETARG_INTERVAL_P(i + 1));
 		else
 			value = text_to_cstring(PG_GETARG_TEXT_PP(i + 1));
 		appendStringInfo(command, "%s%s %s", separator, names[i],

@@ -30,11 +30,11 @@ syncmap_expire(PG_FUNCTION_ARGS)
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
 	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
-	if (!PG_ARGISNULL(2))
-		expires = sm_ttl_expires(PG_GETARG_INTERVAL_P(2));
 
 	if (!sm_call_start(&call, fcinfo, ACL_UPDATE))
 		PG_RETURN_NULL();
+	if (!PG_ARGISNULL(2))
+		expires = sm_ttl_expires(PG_GETARG_INTERVAL_P(2));
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	call.wanted = key.len + COPIED_BYTES;

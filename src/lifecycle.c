@@ -6,8 +6,9 @@
  * freed when a new map is made or memory is short.  The rest makes it prompt
  * where that is possible: an object-access hook notes what a transaction drops
  * and callbacks free it at commit; a map of a relation that the transaction
- * itself created is freed when that creation is rolled back.  A transaction
- * that is prepared forgets its notes.
+ * itself created is freed when that creation is rolled back.  Options that are
+ * altered hold from the commit on in the same way; otherwise from the next use.
+ * A transaction that is prepared forgets its notes.
  *
  * Whether an uncommitted change of another session made a relation, or took it
  * away, is told by its lock: both hold AccessExclusiveLock until the end.
@@ -19,6 +20,8 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
+#include "catalog/pg_foreign_table.h"
+#include "foreign/foreign.h"
 #include "lib/ilist.h"
 #include "miscadmin.h"
 #include "storage/lmgr.h"
@@ -28,16 +31,26 @@
 
 #include "guc.h"
 #include "lifecycle.h"
+#include "options.h"
 #include "registry.h"
 
-/* What to do with a map at the end of the transaction. */
+/* What the transaction has done to a relation, and so what its end does. */
+typedef enum sm_deed
+{
+	CREATED, /* its map is freed at abort */
+	DROPPED, /* its map is freed at commit */
+	ALTERED	 /* its map's options hold from the commit on */
+} sm_deed;
+
 typedef struct sm_note
 {
 	slist_node node;
 	Oid database;
-	Oid relation;			/* InvalidOid: all of the database */
-	bool dropped;			/* free it at commit; else at abort */
+	Oid relation; /* InvalidOid: all of the database */
+	sm_deed deed;
 	SubTransactionId subid; /* the subtransaction that did it */
+	bool has_options;		/* ALTERED: read before the commit */
+	sm_options options;
 } sm_note;
 
 /* Notes of this transaction, in TopTransactionContext. */
@@ -46,14 +59,15 @@ static slist_head notes = SLIST_STATIC_INIT(notes);
 static object_access_hook_type prev_object_access_hook = NULL;
 
 static void
-add_note(Oid database, Oid relation, bool dropped, SubTransactionId subid)
+add_note(Oid database, Oid relation, sm_deed deed, SubTransactionId subid)
 {
 	sm_note *note = MemoryContextAlloc(TopTransactionContext, sizeof(sm_note));
 
 	note->database = database;
 	note->relation = relation;
-	note->dropped = dropped;
+	note->deed = deed;
 	note->subid = subid;
+	note->has_options = false;
 	slist_push_head(&notes, &note->node);
 }
 
@@ -76,7 +90,7 @@ dropped_by_me(Oid database, Oid relation)
 	{
 		sm_note *note = slist_container(sm_note, node, iter.cur);
 
-		if (note->dropped && note->database == database &&
+		if (note->deed == DROPPED && note->database == database &&
 			(note->relation == relation || !OidIsValid(note->relation)))
 			return true;
 	}
@@ -91,25 +105,52 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classId, objectId, subId, arg);
 
-	if ((access != OAT_DROP && access != OAT_POST_CREATE) || subId != 0 ||
-		!sm_pg_loaded())
+	if ((access != OAT_DROP && access != OAT_POST_CREATE && access != OAT_POST_ALTER) ||
+		subId != 0 || !sm_pg_loaded())
 		return;
 
 	if (classId == RelationRelationId && access == OAT_DROP)
 	{
 		if (sm_registry_find(MyDatabaseId, objectId, &found))
-			add_note(MyDatabaseId, objectId, true, GetCurrentSubTransactionId());
+			add_note(MyDatabaseId, objectId, DROPPED, GetCurrentSubTransactionId());
 	}
-	else if (classId == RelationRelationId)
+	else if (classId == ForeignTableRelationId && access == OAT_POST_ALTER)
+	{
+		if (sm_registry_find(MyDatabaseId, objectId, &found))
+			add_note(MyDatabaseId, objectId, ALTERED, GetCurrentSubTransactionId());
+	}
+	else if (classId == RelationRelationId && access == OAT_POST_CREATE)
 	{
 		/* an entry of a new relation is one of an old relation of that OID */
 		sm_registry_remove_relation(MyDatabaseId, objectId);
 	}
 	else if (classId == DatabaseRelationId && access == OAT_DROP)
-		add_note(objectId, InvalidOid, true, GetCurrentSubTransactionId());
+		add_note(objectId, InvalidOid, DROPPED, GetCurrentSubTransactionId());
 }
 
-/* The end of the transaction.  May not throw. */
+/* Before the commit, when catalogs can still be read: what will hold after it. */
+static void
+read_options(sm_note *note)
+{
+	if (!SearchSysCacheExists1(FOREIGNTABLEREL, ObjectIdGetDatum(note->relation)))
+		return;
+	sm_options_parse(GetForeignTable(note->relation)->options, &note->options);
+	note->has_options = true;
+}
+
+static void
+configure_noted(const sm_note *note)
+{
+	sm_registration found;
+	sm_map map;
+
+	if (!note->has_options || !sm_registry_find(note->database, note->relation, &found))
+		return;
+	sm_map_open(&map, &sm_pg_engine, found.id, found.first_shard, found.shard_bits);
+	sm_map_configure(&map, note->options.max_memory, note->options.evicts);
+}
+
+/* The end of the transaction.  May not throw, but before the commit. */
 static void
 at_xact_end(XactEvent event, void *arg)
 {
@@ -123,8 +164,10 @@ at_xact_end(XactEvent event, void *arg)
 			{
 				sm_note *note = slist_container(sm_note, node, iter.cur);
 
-				if (note->dropped == (event == XACT_EVENT_COMMIT))
+				if (note->deed == (event == XACT_EVENT_COMMIT ? DROPPED : CREATED))
 					free_noted(note);
+				else if (note->deed == ALTERED && event == XACT_EVENT_COMMIT)
+					configure_noted(note);
 			}
 			slist_init(&notes);
 			break;
@@ -134,6 +177,14 @@ at_xact_end(XactEvent event, void *arg)
 			slist_init(&notes);
 			break;
 		case XACT_EVENT_PRE_COMMIT:
+			slist_foreach(iter, &notes)
+			{
+				sm_note *note = slist_container(sm_note, node, iter.cur);
+
+				if (note->deed == ALTERED)
+					read_options(note);
+			}
+			break;
 		case XACT_EVENT_PARALLEL_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			break;
@@ -161,7 +212,7 @@ at_subxact_end(SubXactEvent event, SubTransactionId mySubid,
 		else
 		{
 			slist_delete_current(&iter);
-			if (!note->dropped)
+			if (note->deed == CREATED)
 				free_noted(note);
 		}
 	}
@@ -184,7 +235,7 @@ sm_lifecycle_init(void)
 void
 sm_lifecycle_created(Oid relation, SubTransactionId creator)
 {
-	add_note(MyDatabaseId, relation, false, creator);
+	add_note(MyDatabaseId, relation, CREATED, creator);
 }
 
 static bool

@@ -5,6 +5,7 @@
 #include "compat.h"
 
 #include "commands/defrem.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -40,19 +41,43 @@ parse_eviction(const char *value, sm_options *parsed)
 	parsed->evicts = strcmp(value, "s3fifo") == 0;
 }
 
-static void
-parse_ttl(const char *value, sm_options *parsed)
+/* The text of an interval, whatever style the session likes. */
+char *
+sm_ttl_out(const Interval *ttl)
 {
-	parsed->ttl = *DatumGetIntervalP(
-		DirectFunctionCall3(interval_in, CStringGetDatum(value),
-							ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
-	(void) sm_ttl_expires(&parsed->ttl);
-	parsed->has_ttl = true;
+	int style = IntervalStyle;
+	char *text;
+
+	IntervalStyle = INTSTYLE_POSTGRES;
+	text = DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(ttl)));
+	IntervalStyle = style;
+	return text;
+}
+
+/* And back. */
+static Interval *
+ttl_in(const char *text)
+{
+	int style = IntervalStyle;
+	Datum ttl;
+
+	PG_TRY();
+	{
+		IntervalStyle = INTSTYLE_POSTGRES;
+		ttl = DirectFunctionCall3(interval_in, CStringGetDatum(text),
+								  ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	}
+	PG_FINALLY();
+	{
+		IntervalStyle = style;
+	}
+	PG_END_TRY();
+	return DatumGetIntervalP(ttl);
 }
 
 /*
- * Reads a map's options.  Errors: HV00D no such option; 22023, 22007, 22008
- * its value is not one.
+ * Reads a map's options.  Errors: HV00D no such option; 22023, 22007 its value
+ * is not one.
  */
 void
 sm_options_parse(List *options, sm_options *parsed)
@@ -69,7 +94,10 @@ sm_options_parse(List *options, sm_options *parsed)
 		else if (strcmp(option->defname, "eviction") == 0)
 			parse_eviction(defGetString(option), parsed);
 		else if (strcmp(option->defname, "ttl") == 0)
-			parse_ttl(defGetString(option), parsed);
+		{
+			parsed->ttl = *ttl_in(defGetString(option));
+			parsed->has_ttl = true;
+		}
 		else
 			ereport(ERROR,
 					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
@@ -86,15 +114,19 @@ sm_options_parse(List *options, sm_options *parsed)
 int64
 sm_ttl_expires(const Interval *ttl)
 {
+	Interval zero = {0};
 	TimestampTz now = GetCurrentTimestamp();
-	TimestampTz expires = DatumGetTimestampTz(
-		DirectFunctionCall2(timestamptz_pl_interval, TimestampTzGetDatum(now),
-							IntervalPGetDatum(ttl)));
+	TimestampTz expires = now;
 
+	if (DatumGetBool(DirectFunctionCall2(interval_gt, IntervalPGetDatum(ttl),
+										 IntervalPGetDatum(&zero))))
+		expires = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+														  TimestampTzGetDatum(now),
+														  IntervalPGetDatum(ttl)));
+	/* a month less some days may be less than nothing, at times */
 	if (expires <= now)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("time to live must be greater than zero"),
-				 errhint("Use syncmap.delete to remove a key.")));
+				 errmsg("time to live must be greater than zero")));
 	return expires;
 }

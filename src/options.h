@@ -18,5 +18,6 @@ typedef struct sm_options
 
 extern void sm_options_parse(List *options, sm_options *parsed);
 extern int64 sm_ttl_expires(const Interval *ttl);
+extern char *sm_ttl_out(const Interval *ttl);
 
 #endif /* SM_OPTIONS_H */

@@ -47,32 +47,34 @@ list_maps(uint32 *length)
 
 /*
  * Finds the map to give way: of those that evict and hold anything, the one
- * furthest over its fair share.  Returns false if there is none.
+ * furthest over its fair share.  Returns its place in the list, or -1 if there
+ * is none.
  */
-static bool
+static int
 find_giving_way(const sm_registration *list, uint32 length, sm_map *found)
 {
 	int64 fair = (int64) (sm_port_pages() / Max(length, 1));
-	int64 most = PG_INT64_MIN;
+	int64 most = 0;
+	int place = -1;
 
 	for (uint32 i = 0; i < length; i++)
 	{
 		sm_map map;
-		int64 share;
-		int64 pages;
+		int64 over;
 
 		open_map(&map, &list[i]);
-		pages = (int64) sm_map_pages(&map);
-		if (!map.evicts || pages == 0)
+		if (!map.evicts || sm_map_pages(&map) == 0)
 			continue;
-		share = Min(fair, (int64) Min(sm_map_quota(&map), PG_INT64_MAX));
-		if (pages - share > most)
+		over = (int64) sm_map_pages(&map) -
+			Min(fair, (int64) Min(sm_map_quota(&map), PG_INT64_MAX));
+		if (place < 0 || over > most)
 		{
-			most = pages - share;
+			most = over;
+			place = (int) i;
 			*found = map;
 		}
 	}
-	return most != PG_INT64_MIN;
+	return place;
 }
 
 /* Looks anew which map is to give way.  For the worker. */
@@ -83,7 +85,7 @@ sm_choose_giving_way(void)
 	sm_registration *list = list_maps(&length);
 	sm_map map;
 
-	if (find_giving_way(list, length, &map))
+	if (find_giving_way(list, length, &map) >= 0)
 		sm_port_give_way(map.id);
 	pfree(list);
 }
@@ -121,6 +123,7 @@ make_room_in_arena(sm_map *map, uint64 pages)
 	uint32 length;
 	sm_registration *list = list_maps(&length);
 	sm_map other;
+	int place;
 
 	for (uint32 i = 0; i < length && freed < pages; i++)
 	{
@@ -135,16 +138,16 @@ make_room_in_arena(sm_map *map, uint64 pages)
 		pfree(list);
 		return true;
 	}
-	while (freed < pages && find_giving_way(list, length, &other))
+	while (freed < pages && (place = find_giving_way(list, length, &other)) >= 0)
 	{
 		uint64 evicted;
 
 		CHECK_FOR_INTERRUPTS();
 		sm_port_give_way(other.id);
 		evicted = sm_evict(&other, Min(pages - freed, EVICT_PAGES));
-		if (evicted == 0)
-			break;
 		freed += evicted;
+		if (evicted == 0)
+			list[place] = list[--length];
 	}
 	pfree(list);
 	/* somebody else may have made it */

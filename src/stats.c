@@ -249,10 +249,12 @@ Datum
 syncmap_reset_stats(PG_FUNCTION_ARGS)
 {
 	Oid relid = PG_GETARG_OID(0);
-	sm_ref *ref = sm_ref_get(fcinfo, relid, 0);
+	Oid owner = owner_of(relid);
+	sm_ref *ref;
 
-	if (!has_privs_of_role(GetUserId(), owner_of(relid)))
+	if (OidIsValid(owner) && !has_privs_of_role(GetUserId(), owner))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
+	ref = sm_ref_resolve(relid, 0);
 	sm_reset_stats(&ref->map);
 	sm_registry_note_reset(ref->map.id);
 	PG_RETURN_VOID();

@@ -340,13 +340,12 @@ evict(const sm_engine *engine, sm_shard *shard, bool pressing)
 	bool young =
 		log->pages[SM_YOUNG] * YOUNG_PARTS > pages || log->queues[SM_MAIN].last == 0;
 	uint64_t segment = log->queues[young ? SM_YOUNG : SM_MAIN].last;
-	rewrite plan = {.to = SM_MAIN,
-					.evicts = true,
-					.marks = OFTEN,
-					.now = sm_port_now()};
+	rewrite plan = {.to = SM_MAIN, .evicts = true, .marks = OFTEN, .now = INT64_MIN};
 
 	if (segment == 0)
 		return false;
+	if ((int64_t) sm_load(&shard->earliest) != SM_NEVER)
+		plan.now = sm_port_now();
 	if (!young)
 		plan.marks = 1;
 	if (!young && pressing)
@@ -549,8 +548,10 @@ sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id, uint64_t *
 		more = !sweep_some(engine, shard, now);
 		if (!more)
 		{
+			/* where it had been before, something may have expired since */
 			shard->sweeping = false;
 			sm_store(&shard->earliest, (uint64_t) shard->swept_earliest);
+			more = shard->swept_earliest <= now;
 		}
 	}
 	*freed += pages_less(shard, before);
