@@ -143,7 +143,7 @@ report(const sm_sum *sum, const char *value, size_t len)
 /*
  * A value that the engine does not hand to add() for its length may still be a
  * number, with much white space or many zeros: compare and swap.  Returns
- * false when another value has come in between.
+ * false when another value has come in between, or none is left.
  */
 static bool
 add_to_long(sm_call *call, sm_bytes key, sm_sum *sum)

@@ -46,12 +46,19 @@ char *
 sm_ttl_out(const Interval *ttl)
 {
 	int style = IntervalStyle;
-	char *text;
+	Datum text;
 
-	IntervalStyle = INTSTYLE_POSTGRES;
-	text = DatumGetCString(DirectFunctionCall1(interval_out, IntervalPGetDatum(ttl)));
-	IntervalStyle = style;
-	return text;
+	PG_TRY();
+	{
+		IntervalStyle = INTSTYLE_POSTGRES;
+		text = DirectFunctionCall1(interval_out, IntervalPGetDatum(ttl));
+	}
+	PG_FINALLY();
+	{
+		IntervalStyle = style;
+	}
+	PG_END_TRY();
+	return DatumGetCString(text);
 }
 
 /* And back. */
@@ -76,8 +83,8 @@ ttl_in(const char *text)
 }
 
 /*
- * Reads a map's options.  Errors: HV00D no such option; 22023, 22007 its value
- * is not one.
+ * Reads a map's options.  Errors: HV00D no such option; 22023, 22007, 22008, 22015
+ * its value is not one.
  */
 void
 sm_options_parse(List *options, sm_options *parsed)

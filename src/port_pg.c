@@ -174,6 +174,13 @@ sm_port_unlock(uint32_t shard)
 	LWLockRelease(&shard_locks[shard].lock);
 }
 
+/* Long enough for a process that has been woken to run. */
+void
+sm_port_pause(void)
+{
+	pg_usleep(50);
+}
+
 uint32_t
 sm_port_alloc_pages(uint32_t npages)
 {

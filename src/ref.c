@@ -332,7 +332,7 @@ choose_shard_bits(uint64 max_memory)
  * Finds the relation's map in the registry, or makes one, opens a handle, and
  * sees to it that the relation's options hold.  The relation is locked, so
  * nobody else can be changing them; what this transaction has changed, and may
- * roll back, holds for all when it has committed and somebody comes here again.
+ * roll back, holds from its commit on, see lifecycle.c.
  */
 static void
 attach(sm_ref *ref, own_changes changes)
@@ -364,6 +364,9 @@ attach(sm_ref *ref, own_changes changes)
 	if (ref->map.id != entry.id)
 		sm_map_open(&ref->map, &sm_pg_engine, entry.id, entry.first_shard,
 					entry.shard_bits);
+	/* with an ALTER that may be rolled back, to be on the safe side (M3) */
+	if (is_new && changes.altered && changes.creator == InvalidSubTransactionId)
+		options.evicts = false;
 	if (is_new || !changes.altered)
 		sm_map_configure(&ref->map, options.max_memory, options.evicts);
 }

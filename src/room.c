@@ -115,6 +115,25 @@ make_room_in_map(sm_map *map, uint64 pages)
 	return freed > 0 || held + pages <= quota;
 }
 
+/* Are there pages that no map has yet, or any more?  Some call of others holds them. */
+static bool
+in_transit(void)
+{
+	uint32 length;
+	sm_registration *list = list_maps(&length);
+	uint64 sum = 0;
+
+	for (uint32 i = 0; i < length; i++)
+	{
+		sm_map map;
+
+		open_map(&map, &list[i]);
+		sum += sm_map_pages(&map);
+	}
+	pfree(list);
+	return sm_port_pages_free() + sum < sm_port_pages();
+}
+
 /* Makes room in the arena for so many pages more. */
 static bool
 make_room_in_arena(sm_map *map, uint64 pages)
@@ -150,8 +169,8 @@ make_room_in_arena(sm_map *map, uint64 pages)
 			list[place] = list[--length];
 	}
 	pfree(list);
-	/* somebody else may have made it */
-	return freed > 0 || sm_port_pages_free() >= pages;
+	/* somebody else may have made it, or have what is not enough for him, either */
+	return freed > 0 || sm_port_pages_free() >= pages || in_transit();
 }
 
 /*
@@ -168,6 +187,8 @@ sm_make_room(sm_map *map, uint64 bytes)
 	if (sm_map_pages(map) + pages > sm_map_quota(map))
 		return make_room_in_map(map, pages);
 
+	if (pages > sm_port_pages())
+		return false;
 	/* twice: the value may be copied before it takes the old one's place */
 	return make_room_in_arena(map, 2 * pages + SPARE_PAGES);
 }

@@ -249,9 +249,11 @@ Datum
 syncmap_reset_stats(PG_FUNCTION_ARGS)
 {
 	Oid relid = PG_GETARG_OID(0);
-	Oid owner = owner_of(relid);
+	Oid owner;
 	sm_ref *ref;
 
+	sm_require_loaded();
+	owner = owner_of(relid);
 	if (OidIsValid(owner) && !has_privs_of_role(GetUserId(), owner))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
 	ref = sm_ref_resolve(relid, 0);

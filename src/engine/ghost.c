@@ -36,8 +36,8 @@ bucket_of(const sm_arena *arena, const sm_ghosts *ghosts, uint32_t tag)
 /*
  * Lets the table grow, a few pages at a time, until it remembers as many keys
  * as the shard holds.  What it remembers is mostly lost with each piece: where
- * a key has its place depends on the table's size.  Without memory the table
- * stays as it is.
+ * a key has its place depends on the table's size.  Without memory it
+ * grows by what there is.
  */
 void
 sm_ghosts_fit(const sm_arena *arena, sm_ghosts *ghosts, uint64_t keys)

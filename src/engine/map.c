@@ -107,11 +107,19 @@ void
 sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts)
 {
 	sm_map_state *state = state_of(map);
+	bool stops = sm_load(&state->evicts) && !evicts;
 
 	sm_store(&state->max_pages,
 			 max_memory == 0 ? UINT64_MAX : max_memory / SM_PAGE_SIZE);
 	sm_store(&state->evicts, evicts);
 	map->evicts = evicts;
+
+	/* whoever is evicting now has seen the other setting: wait for him (M3) */
+	for (uint32_t i = map->first_shard; stops && i < end_shard(map); i++)
+	{
+		sm_shard_lock(map->engine, i);
+		sm_shard_unlock(map->engine, i);
+	}
 }
 
 void
@@ -244,7 +252,7 @@ sm_reclaim(sm_map *map, uint64_t npages)
 
 	for (uint32_t i = map->first_shard; i < end_shard(map) && freed < npages; i++)
 	{
-		freed += sm_shard_reclaim(map->engine, i, map->id, 0, npages - freed);
+		freed += sm_shard_reclaim(map->engine, i, map->id, 0, npages - freed, false);
 		freed += sm_shard_free_empty(map->engine, i, map->id);
 	}
 	return freed;
@@ -308,12 +316,12 @@ sm_maintain(sm_map *map, uint32_t shard)
 	const sm_engine *engine = map->engine;
 	uint32_t number = map->first_shard + shard;
 
-	sm_shard_reclaim(engine, number, map->id, engine->compact_ratio, UINT64_MAX);
+	sm_shard_reclaim(engine, number, map->id, engine->compact_ratio, UINT64_MAX, true);
 	if (sm_load(&engine->shards[number].entries) == 0)
 		sm_shard_free_empty(engine, number, map->id);
 	for (int i = 0; i < MAINTENANCE_STEPS && sm_shard_step(engine, number, map->id);
 		 i++)
-		;
+		sm_port_pause();
 }
 
 /* Each key at one moment, but not all at the same. */

@@ -120,8 +120,9 @@ extern void sm_map_destroy(sm_map *map);
 
 /*
  * Sets a map's quota in bytes, 0 for none, and whether its keys may be evicted;
- * a new map has no quota and does not evict.  Another process sees the latter
- * when it opens or configures its handle.
+ * a new map has no quota and does not evict.  When it returns, no key is evicted
+ * any more from a map that does not evict.  Another process' reads leave marks
+ * from when it opens or configures its handle.  Takes the shards' locks.
  */
 extern void sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts);
 

@@ -23,6 +23,12 @@ extern void sm_port_lock_shared(uint32_t shard);
 extern void sm_port_unlock(uint32_t shard);
 
 /*
+ * Called between two pieces of maintenance, with no lock held: whoever waits for
+ * the lock that was just released is to get it first.
+ */
+extern void sm_port_pause(void);
+
+/*
  * Pages of the arena, SM_PAGE_SIZE bytes each.  The host takes its own lock
  * around each call, and may be called with a shard's lock held: shard before
  * pages is the only lock order there is.

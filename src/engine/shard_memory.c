@@ -521,21 +521,18 @@ pages_less(const sm_shard *shard, uint64_t before)
 }
 
 /*
- * Goes on with a sweep of what has expired, or starts one if something has; adds
- * to *freed the pages that this gave.  Returns true if there is more to do.
- * Costs no lock and no look at the clock where nothing ever expires.
+ * Goes on with a sweep of what has expired by now, or starts one if something
+ * has; adds to *freed the pages that this gave.  Returns true if there is more
+ * to do: with the same now in each call, that comes to an end.
  */
 bool
-sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id, uint64_t *freed)
+sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id, int64_t now,
+			   uint64_t *freed)
 {
 	sm_shard *shard = &engine->shards[number];
 	bool more = false;
 	uint64_t before;
-	int64_t now;
 
-	if ((int64_t) sm_load(&shard->earliest) == SM_NEVER)
-		return false;
-	now = sm_port_now();
 	if ((int64_t) sm_load(&shard->earliest) > now)
 		return false;
 
@@ -564,19 +561,29 @@ sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id, uint64_t *
  * and then compacts segments with more than compact_ratio percent of dead bytes,
  * each piece under the lock anew, until npages pages are free or nothing is left
  * to do.  Returns how many pages that gave, and at least 1 if it gave bytes back:
- * they are room in the newest segment.
+ * they are room in the newest segment.  Who is patient lets others go first.
  */
 uint64_t
 sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
-				 uint32_t compact_ratio, uint64_t npages)
+				 uint32_t compact_ratio, uint64_t npages, bool patient)
 {
-	uint64_t expirations = sm_load(&engine->shards[number].counts[SM_EXPIRATIONS]);
+	const sm_shard *peeked = &engine->shards[number];
+	uint64_t expirations = sm_load(&peeked->counts[SM_EXPIRATIONS]);
 	uint64_t freed = 0;
 	bool made_room;
 	bool more = true;
 
-	while (sm_shard_sweep(engine, number, id, &freed) && freed < npages)
-		;
+	/* where nothing ever expires, this costs no look at the clock */
+	if ((int64_t) sm_load(&peeked->earliest) != SM_NEVER)
+	{
+		int64_t now = sm_port_now();
+
+		while (sm_shard_sweep(engine, number, id, now, &freed) && freed < npages)
+		{
+			if (patient)
+				sm_port_pause();
+		}
+	}
 	made_room = sm_load(&engine->shards[number].counts[SM_EXPIRATIONS]) != expirations;
 
 	while (more && freed < npages)
@@ -598,6 +605,8 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 		}
 		freed += pages_less(shard, before);
 		sm_shard_unlock(engine, number);
+		if (more && patient)
+			sm_port_pause();
 	}
 	return freed == 0 && made_room ? 1 : freed;
 }

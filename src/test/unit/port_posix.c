@@ -11,6 +11,7 @@
 #include "port_posix.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -242,6 +243,12 @@ find_run(uint32_t npages)
 		seen++;
 	}
 	return 0;
+}
+
+void
+sm_port_pause(void)
+{
+	sched_yield();
 }
 
 uint32_t

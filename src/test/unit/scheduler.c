@@ -373,6 +373,11 @@ sm_port_free_pages(uint32_t first, uint32_t npages)
 	}
 }
 
+void
+sm_port_pause(void)
+{
+}
+
 int64_t
 sm_port_now(void)
 {
