@@ -29,7 +29,6 @@
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
-#include "guc.h"
 #include "lifecycle.h"
 #include "options.h"
 #include "registry.h"
@@ -146,7 +145,7 @@ configure_noted(const sm_note *note)
 
 	if (!note->has_options || !sm_registry_find(note->database, note->relation, &found))
 		return;
-	sm_map_open(&map, &sm_pg_engine, found.id, found.first_shard, found.shard_bits);
+	sm_registry_open(&map, &found);
 	sm_map_configure(&map, note->options.max_memory, note->options.evicts);
 }
 
@@ -278,9 +277,8 @@ sm_reconcile(void)
 	if (IsParallelWorker())
 		return 0;
 
-	list = palloc(sm_guc_max_maps * sizeof(sm_registration));
 	/* the list first: what is in it has been announced by now */
-	length = sm_registry_list(list);
+	list = sm_registry_list(&length);
 	AcceptInvalidationMessages();
 	for (uint32 i = 0; i < length; i++)
 	{

@@ -362,8 +362,7 @@ attach(sm_ref *ref, own_changes changes)
 	if (is_new && changes.creator != InvalidSubTransactionId)
 		sm_lifecycle_created(ref->relid, changes.creator);
 	if (ref->map.id != entry.id)
-		sm_map_open(&ref->map, &sm_pg_engine, entry.id, entry.first_shard,
-					entry.shard_bits);
+		sm_registry_open(&ref->map, &entry);
 	/* with an ALTER that may be rolled back, to be on the safe side (M3) */
 	if (is_new && changes.altered && changes.creator == InvalidSubTransactionId)
 		options.evicts = false;

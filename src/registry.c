@@ -174,8 +174,7 @@ sm_registry_add(Oid database, Oid relation, uint32 shard_bits, sm_registration *
 		entry->first_shard = added->first_shard;
 		entry->shard_bits = shard_bits;
 		entry->stats_reset = 0;
-		sm_map_open(&map, &sm_pg_engine, entry->id, entry->first_shard,
-					entry->shard_bits);
+		sm_registry_open(&map, entry);
 		sm_map_create(&map);
 		*is_new = true;
 	}
@@ -196,7 +195,7 @@ free_entry(const sm_registration *taken)
 	sm_registration *entry;
 	sm_map map;
 
-	sm_map_open(&map, &sm_pg_engine, taken->id, taken->first_shard, taken->shard_bits);
+	sm_registry_open(&map, taken);
 	sm_map_destroy(&map);
 
 	LWLockAcquire(registry_lock, LW_EXCLUSIVE);
@@ -287,21 +286,29 @@ sm_registry_note_reset(uint64 id)
 }
 
 /*
- * Copies all entries that have a relation to list, which must have room for
- * syncmap.max_maps, and returns how many there are.
+ * Copies all entries that have a relation, in palloc'ed memory, and sets *length
+ * to how many there are.
  */
-uint32
-sm_registry_list(sm_registration *list)
+sm_registration *
+sm_registry_list(uint32 *length)
 {
-	uint32 length = 0;
+	sm_registration *list = palloc(sm_guc_max_maps * sizeof(sm_registration));
 
+	*length = 0;
 	LWLockAcquire(registry_lock, LW_SHARED);
 	for (uint32 i = 0; i < registry->length; i++)
 	{
 		if (OidIsValid(registry->entries[i].relation))
-			list[length++] = registry->entries[i];
+			list[(*length)++] = registry->entries[i];
 	}
 	LWLockRelease(registry_lock);
 
-	return length;
+	return list;
+}
+
+/* Opens a handle of an entry's map. */
+void
+sm_registry_open(sm_map *map, const sm_registration *entry)
+{
+	sm_map_open(map, &sm_pg_engine, entry->id, entry->first_shard, entry->shard_bits);
 }

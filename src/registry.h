@@ -29,6 +29,7 @@ extern void sm_registry_note_reset(uint64 id);
 extern void sm_registry_remove(uint64 id);
 extern void sm_registry_remove_relation(Oid database, Oid relation);
 extern void sm_registry_remove_database(Oid database);
-extern uint32 sm_registry_list(sm_registration *list);
+extern sm_registration *sm_registry_list(uint32 *length);
+extern void sm_registry_open(sm_map *map, const sm_registration *entry);
 
 #endif /* SM_REGISTRY_H */

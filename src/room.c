@@ -17,7 +17,6 @@
 
 #include "miscadmin.h"
 
-#include "guc.h"
 #include "lifecycle.h"
 #include "registry.h"
 #include "room.h"
@@ -28,22 +27,6 @@
 
 /* Beyond the entry itself: a segment, and pages for an index that grows. */
 #define SPARE_PAGES (2 * SM_MAX_RUN)
-
-static void
-open_map(sm_map *map, const sm_registration *entry)
-{
-	sm_map_open(map, &sm_pg_engine, entry->id, entry->first_shard, entry->shard_bits);
-}
-
-/* All maps, of all databases. */
-static sm_registration *
-list_maps(uint32 *length)
-{
-	sm_registration *list = palloc(sm_guc_max_maps * sizeof(sm_registration));
-
-	*length = sm_registry_list(list);
-	return list;
-}
 
 /*
  * Finds the map to give way: of those that evict and hold anything, the one
@@ -62,7 +45,7 @@ find_giving_way(const sm_registration *list, uint32 length, sm_map *found)
 		sm_map map;
 		int64 over;
 
-		open_map(&map, &list[i]);
+		sm_registry_open(&map, &list[i]);
 		if (!map.evicts || sm_map_pages(&map) == 0)
 			continue;
 		over = (int64) sm_map_pages(&map) -
@@ -82,7 +65,7 @@ void
 sm_choose_giving_way(void)
 {
 	uint32 length;
-	sm_registration *list = list_maps(&length);
+	sm_registration *list = sm_registry_list(&length);
 	sm_map map;
 
 	if (find_giving_way(list, length, &map) >= 0)
@@ -120,14 +103,14 @@ static bool
 in_transit(void)
 {
 	uint32 length;
-	sm_registration *list = list_maps(&length);
+	sm_registration *list = sm_registry_list(&length);
 	uint64 sum = 0;
 
 	for (uint32 i = 0; i < length; i++)
 	{
 		sm_map map;
 
-		open_map(&map, &list[i]);
+		sm_registry_open(&map, &list[i]);
 		sum += sm_map_pages(&map);
 	}
 	pfree(list);
@@ -140,7 +123,7 @@ make_room_in_arena(sm_map *map, uint64 pages)
 {
 	uint64 freed = sm_reclaim(map, pages);
 	uint32 length;
-	sm_registration *list = list_maps(&length);
+	sm_registration *list = sm_registry_list(&length);
 	sm_map other;
 	int place;
 
@@ -149,7 +132,7 @@ make_room_in_arena(sm_map *map, uint64 pages)
 		CHECK_FOR_INTERRUPTS();
 		if (list[i].id == map->id)
 			continue;
-		open_map(&other, &list[i]);
+		sm_registry_open(&other, &list[i]);
 		freed += sm_reclaim(&other, pages - freed);
 	}
 	if (freed < pages && sm_reconcile() > 0)

@@ -67,14 +67,10 @@ is_visible(const sm_registration *entry)
 static sm_registration *
 start_rows(FunctionCallInfo fcinfo, uint32 *length)
 {
-	sm_registration *list;
-
 	sm_require_loaded();
 	InitMaterializedSRF(fcinfo, 0);
 	sm_ref_flush_reads();
-	list = palloc(sm_guc_max_maps * sizeof(sm_registration));
-	*length = sm_registry_list(list);
-	return list;
+	return sm_registry_list(length);
 }
 
 static void
@@ -83,12 +79,6 @@ add_row(FunctionCallInfo fcinfo, Datum *values, bool *nulls)
 	ReturnSetInfo *result = (ReturnSetInfo *) fcinfo->resultinfo;
 
 	tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);
-}
-
-static void
-open_map(sm_map *map, const sm_registration *entry)
-{
-	sm_map_open(map, &sm_pg_engine, entry->id, entry->first_shard, entry->shard_bits);
 }
 
 /* Adds up the statistics of all shards.  False if the map is gone. */
@@ -133,7 +123,7 @@ syncmap_stat_maps(PG_FUNCTION_ARGS)
 		uint64 quota;
 		int n = 0;
 
-		open_map(&map, &list[i]);
+		sm_registry_open(&map, &list[i]);
 		if (!is_visible(&list[i]) || !sum_shards(&map, &stats))
 			continue;
 		sm_get_read_stats(&map, &reads);
@@ -176,7 +166,7 @@ syncmap_stat_shards(PG_FUNCTION_ARGS)
 	{
 		sm_map map;
 
-		open_map(&map, &list[i]);
+		sm_registry_open(&map, &list[i]);
 		if (!is_visible(&list[i]))
 			continue;
 		for (uint32 shard = 0; shard < (uint32) 1 << map.shard_bits; shard++)
@@ -223,7 +213,7 @@ syncmap_stat_memory(PG_FUNCTION_ARGS)
 		sm_map map;
 		sm_shard_stats stats;
 
-		open_map(&map, &list[i]);
+		sm_registry_open(&map, &list[i]);
 		if (!sum_shards(&map, &stats))
 			continue;
 		all.index += stats.index;

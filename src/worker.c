@@ -110,15 +110,14 @@ handle_interrupts(void)
 static void
 maintain_all(void)
 {
-	sm_registration *list = palloc(sm_guc_max_maps * sizeof(sm_registration));
-	uint32 length = sm_registry_list(list);
+	uint32 length;
+	sm_registration *list = sm_registry_list(&length);
 
 	for (uint32 i = 0; i < length; i++)
 	{
 		sm_map map;
 
-		sm_map_open(&map, &sm_pg_engine, list[i].id, list[i].first_shard,
-					list[i].shard_bits);
+		sm_registry_open(&map, &list[i]);
 		for (uint32 shard = 0; shard < (uint32) 1 << map.shard_bits; shard++)
 		{
 			handle_interrupts();

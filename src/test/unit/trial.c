@@ -507,6 +507,22 @@ step_key(sm_trial *trial, op *o)
 			 "what was just stored is not there");
 }
 
+/*
+ * An index that grows, or a new ghost page, may take a page or two before the
+ * next write evicts for it.
+ */
+uint64_t
+sm_check_quota(const sm_map *map)
+{
+	uint64_t pages = sm_map_pages(map);
+	uint64_t quota = sm_map_quota(map);
+	uint64_t over = pages > quota ? pages - quota : 0;
+
+	sm_check(over <= (uint64_t) 4 << map->shard_bits, "%lu pages under a quota of %lu",
+			 (unsigned long) pages, (unsigned long) quota);
+	return over;
+}
+
 /* ---- the clock ---- */
 
 /* Goes to the last microsecond of a key, looks, and goes on to the next one. */

@@ -74,4 +74,7 @@ extern void sm_trial_expire_all(sm_trial *trial);
 
 extern sm_sums sm_sum_stats(const sm_map *map);
 
+/* A map is not over its quota, but for a few pages.  Returns how many. */
+extern uint64_t sm_check_quota(const sm_map *map);
+
 #endif /* SM_TRIAL_H */
