@@ -89,6 +89,7 @@ sm_map_create(sm_map *map)
 {
 	assert(sm_load(&state_of(map)->pages) == 0);
 	sm_map_configure(map, 0, false);
+	sm_map_set_promote_ratio(map, -1);
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
 	{
 		sm_shard *shard = &map->engine->shards[i];
@@ -120,6 +121,12 @@ sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts)
 		sm_shard_lock(map->engine, i);
 		sm_shard_unlock(map->engine, i);
 	}
+}
+
+void
+sm_map_set_promote_ratio(sm_map *map, int percent)
+{
+	sm_store(&state_of(map)->own_ratio, (uint64_t) (percent + 1));
 }
 
 void
@@ -161,11 +168,11 @@ sm_contains(sm_map *map, sm_bytes key)
 }
 
 sm_status
-sm_get_expiry(sm_map *map, sm_bytes key, int64_t *expires)
+sm_get_expiry(sm_map *map, sm_bytes key, sm_buffer *value, int64_t *expires)
 {
 	sm_request request = make_request(map, key);
 
-	return sm_shard_get(&request, NULL, expires);
+	return sm_shard_get(&request, value, expires);
 }
 
 static sm_status
@@ -447,6 +454,16 @@ sm_reset_stats(sm_map *map)
 			zero_counts(shard);
 		sm_shard_unlock(map->engine, i);
 	}
+}
+
+uint64_t
+sm_map_entries(const sm_map *map)
+{
+	uint64_t entries = 0;
+
+	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+		entries += sm_load(&map->engine->shards[i].entries);
+	return entries;
 }
 
 /* Buckets that one call of sm_range passes: its caller may be interrupted. */

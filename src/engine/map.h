@@ -41,7 +41,8 @@ typedef struct sm_engine
 	sm_mark *marks;				 /* sm_marks_size() of them, see mark.h */
 	const sm_word *giving_way;	 /* id of the map that evicts when the arena is full */
 	uint64_t hash_mask;			 /* all ones; tests keep fewer bits of the hash */
-	uint32_t promote_ratio;		 /* dirty is promoted past this % of a shard's keys */
+	uint32_t promote_ratio;		 /* dirty is promoted past this % of a shard's keys,
+								  * in maps that have no ratio of their own */
 	uint32_t compact_ratio;		 /* a segment is compacted past this % of dead bytes */
 } sm_engine;
 
@@ -126,12 +127,19 @@ extern void sm_map_destroy(sm_map *map);
  */
 extern void sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts);
 
+/* Sets a map's own promote_ratio, -1 for the engine's, as a new map has. */
+extern void sm_map_set_promote_ratio(sm_map *map, int percent);
+
 /* Reads: SM_FOUND, SM_ABSENT, SM_TOO_SMALL, SM_GONE */
 extern sm_status sm_get(sm_map *map, sm_bytes key, sm_buffer *value);
 extern sm_status sm_contains(sm_map *map, sm_bytes key);
 
-/* When the key expires: SM_FOUND with *expires, SM_NEVER if it does not. */
-extern sm_status sm_get_expiry(sm_map *map, sm_bytes key, int64_t *expires);
+/*
+ * sm_get that also says when the key expires: SM_FOUND with *expires, SM_NEVER if
+ * it does not, of the same moment.  value may be NULL.
+ */
+extern sm_status sm_get_expiry(sm_map *map, sm_bytes key, sm_buffer *value,
+							   int64_t *expires);
 
 /*
  * Writes.  SM_FOUND: the key was there (and for compare_and_*, matched).
@@ -181,6 +189,9 @@ extern sm_status sm_clear(sm_map *map);
  */
 extern uint64_t sm_count(sm_map *map);
 
+/* The same with keys that have expired and were not taken out; never walks. */
+extern uint64_t sm_map_entries(const sm_map *map);
+
 /*
  * Range: all pairs in the order of their hashes.  A cursor is a position in
  * that order and survives growth; zeroed, it is the start.  Each call copies
@@ -202,6 +213,7 @@ typedef struct sm_pair
 {
 	uint32_t key_len;
 	uint32_t value_len;
+	int64_t expires; /* SM_NEVER: it does not */
 } sm_pair;
 
 extern sm_status sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs);

@@ -138,6 +138,15 @@ make_read(const sm_engine *engine, sm_shard *shard)
 					  SM_MIN_INDEX_BITS);
 }
 
+/* The percentage of the shard's keys that dirty may have. */
+static uint64_t
+promote_ratio(const sm_engine *engine, const sm_shard *shard)
+{
+	uint64_t own = sm_load(&sm_state_of(engine, shard)->own_ratio);
+
+	return own != 0 ? own - 1 : engine->promote_ratio;
+}
+
 /*
  * The index that new keys go to, made if it is not there: dirty, or read
  * itself where nothing is to wait for its promotion.  Returns NULL if there is
@@ -146,7 +155,7 @@ make_read(const sm_engine *engine, sm_shard *shard)
 sm_index *
 sm_shard_index_for_new(const sm_engine *engine, sm_shard *shard)
 {
-	if (engine->promote_ratio == 0 && !shard->growing)
+	if (promote_ratio(engine, shard) == 0 && !shard->growing)
 		return make_read(engine, shard);
 	return make_index(engine, shard, &shard->dirty, &shard->dirty_index,
 					  SM_MIN_INDEX_BITS);
@@ -251,7 +260,7 @@ wants_promotion(const sm_engine *engine, const sm_shard *shard)
 
 	return dirty > 0 &&
 		(dirty >= DIRTY_MAX ||
-		 dirty * 100 > sm_load(&shard->entries) * engine->promote_ratio ||
+		 dirty * 100 > sm_load(&shard->entries) * promote_ratio(engine, shard) ||
 		 sm_load(&shard->misses) >= dirty);
 }
 

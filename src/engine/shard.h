@@ -30,6 +30,7 @@ typedef struct sm_map_state
 	sm_word pages;	   /* that all its shards hold */
 	sm_word max_pages; /* its quota, UINT64_MAX: none */
 	sm_word evicts;	   /* may keys be evicted? */
+	sm_word own_ratio; /* its promote_ratio plus 1, 0: the engine's */
 } sm_map_state;
 
 struct sm_shard

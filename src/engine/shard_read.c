@@ -340,13 +340,15 @@ add_pair(const sm_request *request, const index_view *view, uint64_t slot,
 	pair.value_len = (uint32_t) sm_head_value_len(head);
 	if (!sm_in_arena(arena, entry, 8 + sm_pad(pair.key_len)))
 		return false;
+	pair.expires = SM_NEVER;
 	if (head & SM_HEAD_EXPIRES)
 	{
 		if (!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
 			return false;
 		if (batch->now == 0)
 			batch->now = sm_port_now();
-		if (sm_entry_expires(arena, entry, head) <= batch->now)
+		pair.expires = sm_entry_expires(arena, entry, head);
+		if (pair.expires <= batch->now)
 			return true;
 	}
 

@@ -152,7 +152,7 @@ read_expiry(reader *r)
 	int64_t now = sm_port_now();
 	int64_t expires = 0;
 
-	if (sm_get_expiry(&r->maps[0], k, &expires) == SM_FOUND)
+	if (sm_get_expiry(&r->maps[0], k, NULL, &expires) == SM_FOUND)
 		sm_check(expires > now, "key %lu expired at %ld, and is there at %ld",
 				 (unsigned long) key, (long) expires, (long) now);
 }

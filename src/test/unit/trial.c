@@ -242,8 +242,14 @@ check_key(sm_trial *trial, sm_record *record)
 	sm_check(status != SM_FOUND || same(record->value, out, buffer.len),
 			 "another value of %zu bytes", buffer.len);
 
+	status = sm_get_expiry(&trial->map, record->key, &buffer, &expires);
+	sm_check(status == wanted, "get_expiry with a value has status %d, not %d", status,
+			 wanted);
+	sm_check(status != SM_FOUND ||
+				 (same(record->value, out, buffer.len) && expires == record->expires),
+			 "get_expiry gives another value, or time");
 	wanted = is_live(record) ? SM_FOUND : SM_ABSENT;
-	status = sm_get_expiry(&trial->map, record->key, &expires);
+	status = sm_get_expiry(&trial->map, record->key, NULL, &expires);
 	sm_check(status == wanted, "get_expiry has status %d, not %d", status, wanted);
 	sm_check(status == SM_ABSENT || expires == record->expires,
 			 "it expires at %ld, not at %ld", (long) expires, (long) record->expires);
@@ -573,6 +579,9 @@ take_pairs(sm_trial *trial, const sm_buffer *pairs)
 		sm_check(same(record->value, bytes + sizeof(*pair) + sm_pad(key.len),
 					  pair->value_len),
 				 "range gave another value");
+		sm_check(pair->expires == record->expires,
+				 "range says it expires at %ld, not at %ld", (long) pair->expires,
+				 (long) record->expires);
 		record->seen = true;
 		at += sizeof(*pair) + sm_pad(key.len) + sm_pad(pair->value_len);
 	}

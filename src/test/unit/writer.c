@@ -129,7 +129,7 @@ hasten(writer *w, sm_bytes k)
 {
 	int64_t now = sm_port_now();
 	int64_t expires;
-	sm_status status = sm_get_expiry(&w->map, k, &expires);
+	sm_status status = sm_get_expiry(&w->map, k, NULL, &expires);
 
 	if (status == SM_FOUND)
 	{
