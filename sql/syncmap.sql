@@ -90,5 +90,5 @@ SELECT to_regclass('"Other Map"');
 SELECT syncmap.drop('m');
 
 -- volatility and parallel safety
-SELECT proname, provolatile, proparallel, proisstrict
-  FROM pg_proc WHERE pronamespace = 'syncmap'::regnamespace AND proname !~ '^_|fdw' ORDER BY 1;
+SELECT DISTINCT proname, provolatile, proparallel, proisstrict
+  FROM pg_proc WHERE pronamespace = 'syncmap'::regnamespace AND proname !~ '^_|fdw' ORDER BY 1, 2, 3, 4;

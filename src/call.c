@@ -4,7 +4,10 @@
  */
 #include "compat.h"
 
+#include "catalog/pg_type.h"
+#include "funcapi.h"
 #include "storage/latch.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -23,6 +26,20 @@
 #define MAX_SHORTAGES	  100
 #define SHORTAGES_AT_ONCE 10
 #define LONGEST_PAUSE	  50
+
+/* In fn_extra.  The conversions are made when they are first needed. */
+struct sm_site
+{
+	sm_ref *ref;
+	uint64 version;		   /* of ref, that the rest is about */
+	MemoryContext context; /* of the rest; a child of fn_mcxt */
+	sm_types types;
+	sm_input *key;
+	sm_input *value;
+	Oid result; /* what sm_site_check_result has found good */
+	FmgrInfo output;
+	TupleDesc row;
+};
 
 char sm_scratch[SM_SCRATCH_SIZE] pg_attribute_aligned(8);
 
@@ -109,8 +126,8 @@ sm_call_again(sm_call *call)
 	}
 }
 
-/* The value that the engine has copied out, as a datum of its own. */
-text *
+/* The value that the engine has copied out, as a text. */
+Datum
 sm_call_text(sm_call *call)
 {
 	size_t len = call->value.len;
@@ -125,8 +142,223 @@ sm_call_text(sm_call *call)
 		result = (text *) ((char *) call->value.data - VARHDRSZ);
 	SET_VARSIZE(result, VARHDRSZ + len);
 
-	return result;
+	return PointerGetDatum(result);
 }
+
+/* ---- calls with types ---- */
+
+static sm_site *
+site_of(FunctionCallInfo fcinfo)
+{
+	sm_site *site = fcinfo->flinfo->fn_extra;
+
+	if (site == NULL)
+		site = fcinfo->flinfo->fn_extra =
+			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(sm_site));
+	return site;
+}
+
+static void
+renew_site(sm_site *site, const sm_ref *ref, MemoryContext parent)
+{
+	if (site->context != NULL)
+		MemoryContextDelete(site->context);
+	site->context =
+		AllocSetContextCreate(parent, "syncmap call site", ALLOCSET_SMALL_SIZES);
+	site->version = ref->version;
+	site->types = ref->types;
+	site->key = NULL;
+	site->value = NULL;
+	site->row = NULL;
+	site->result = InvalidOid;
+}
+
+/*
+ * The rest of sm_call_start: sets call->ref, and call->site if anything may have to
+ * be converted.
+ */
+void
+sm_call_resolve(sm_call *call, FunctionCallInfo fcinfo, AclMode acl, sm_entry entry,
+				bool clears)
+{
+	Oid relid = PG_GETARG_OID(0);
+	sm_site *site = fcinfo->flinfo->fn_extra;
+	sm_ref *ref = site == NULL ? sm_ref_last : site->ref;
+
+	if (!sm_ref_fits(ref, relid, acl))
+		ref = sm_ref_resolve(relid, acl, clears);
+	call->ref = ref;
+	call->site = NULL;
+	call->many = false;
+	if (entry == SM_TEXT_ENTRY && ref->types.key_type == TEXTOID &&
+		ref->types.value_type == TEXTOID)
+	{
+		/* who uses two maps in turn finds them here */
+		if (ref != sm_ref_last)
+			site_of(fcinfo)->ref = ref;
+	}
+	else
+	{
+		site = site_of(fcinfo);
+		site->ref = ref;
+		if (site->version != ref->version)
+			renew_site(site, ref, fcinfo->flinfo->fn_mcxt);
+		call->site = site;
+	}
+	sm_ref_last = ref;
+}
+
+/* The type of argument number n. */
+Oid
+sm_argument_type(FunctionCallInfo fcinfo, int n)
+{
+	Oid type = get_fn_expr_argtype(fcinfo->flinfo, n);
+
+	if (!OidIsValid(type))
+		elog(ERROR, "could not determine the type of argument %d", n);
+	return type;
+}
+
+/* Of an argument to a column of the map.  Raises 42804 if there is none. */
+static sm_input *
+make_input(sm_site *site, const char *column, Oid from, Oid to, int32 typmod)
+{
+	sm_input *input = sm_input_make(from, to, typmod, site->context);
+
+	if (input == NULL)
+	{
+		char *name = format_type_be(to);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("a %s of map \"%s\" is of type %s, not of type %s", column,
+						get_rel_name(site->ref->relid), name, format_type_be(from)),
+				 errhint("Cast it: CAST(... AS %s); or give it as text.", name)));
+	}
+	return input;
+}
+
+/* What was converted may have run somebody's code, that may have altered the map. */
+static Datum
+convert(sm_call *call, sm_input *input, Datum datum)
+{
+	datum = sm_input_convert(input, datum);
+	if (memcmp(&call->site->types, &call->ref->types, sizeof(sm_types)) != 0)
+		sm_map_was_altered(call->ref->relid);
+	return datum;
+}
+
+/* The type of the keys or values in argument number n. */
+static Oid
+input_type(const sm_call *call, FunctionCallInfo fcinfo, int n)
+{
+	Oid type = sm_argument_type(fcinfo, n);
+	Oid element = call->many ? get_base_element_type(type) : InvalidOid;
+
+	return OidIsValid(element) ? element : type;
+}
+
+/* The key in argument 1, or in an element of it; see sm_call_key. */
+sm_bytes
+sm_site_key(sm_call *call, FunctionCallInfo fcinfo, Datum key)
+{
+	sm_site *site = call->site;
+
+	if (unlikely(site->key == NULL))
+		site->key = make_input(site, "key", input_type(call, fcinfo, 1),
+							   site->types.key_type, -1);
+	return sm_key_bytes(site->types.key_type, convert(call, site->key, key),
+						&call->room[0]);
+}
+
+/* The value in argument number n, or in an element of it; see sm_call_value. */
+sm_bytes
+sm_site_value(sm_call *call, FunctionCallInfo fcinfo, int n, Datum value)
+{
+	sm_site *site = call->site;
+
+	if (unlikely(site->value == NULL))
+		site->value = make_input(site, "value", input_type(call, fcinfo, n),
+								 site->types.value_type, site->types.value_typmod);
+	return sm_value_bytes(&site->types, convert(call, site->value, value),
+						  &call->room[n - 1]);
+}
+
+/* The rest of sm_call_check_result. */
+void
+sm_site_check_result(sm_call *call, Oid type)
+{
+	sm_site *site = call->site;
+	Oid value_type = site->types.value_type;
+	Oid output;
+	bool is_varlena;
+
+	if (likely(site->result == type))
+		return;
+	if (type == TEXTOID)
+	{
+		getTypeOutputInfo(value_type, &output, &is_varlena);
+		fmgr_info_cxt(output, &site->output, site->context);
+	}
+	else if (type != value_type && type != getBaseType(value_type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("a value of map \"%s\" is of type %s, not of type %s",
+						get_rel_name(call->ref->relid), format_type_be(value_type),
+						format_type_be(type)),
+				 errhint("Use %s there, or text.", format_type_be(value_type))));
+	site->result = type;
+}
+
+/* A value of the map as what sm_site_check_result was told. */
+static Datum
+result_datum(sm_site *site, Datum value)
+{
+	if (site->result != TEXTOID || site->types.value_type == TEXTOID)
+		return value;
+	return PointerGetDatum(cstring_to_text(OutputFunctionCall(&site->output, value)));
+}
+
+/* The rest of sm_call_result. */
+Datum
+sm_site_result(sm_call *call)
+{
+	const sm_types *types = &call->site->types;
+	char *data = call->value.data;
+	size_t len = call->value.len;
+
+	return result_datum(call->site,
+						data == sm_scratch ?
+							sm_value_datum(types, (sm_bytes) {data, len}) :
+							sm_value_datum_in(types, data - VARHDRSZ, len));
+}
+
+/* The same of a value that was stored. */
+Datum
+sm_site_stored(sm_call *call, sm_bytes value)
+{
+	return result_datum(call->site, sm_value_datum(&call->site->types, value));
+}
+
+/* The type of rows that the function returns. */
+TupleDesc
+sm_site_row(sm_call *call, FunctionCallInfo fcinfo)
+{
+	sm_site *site = call->site;
+
+	if (site->row == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(site->context);
+
+		if (get_call_result_type(fcinfo, NULL, &site->row) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		site->row = BlessTupleDesc(site->row);
+		MemoryContextSwitchTo(old);
+	}
+	return site->row;
+}
+
+/* ---- arguments ---- */
 
 /*
  * When a key expires that the call stores: by argument number n, a time to live

@@ -22,10 +22,24 @@
 #include "varatt.h"
 #endif
 
+/* What explains plans, all in explain.h up to 17. */
+#include "commands/explain.h"
+#if PG_VERSION_NUM >= 180000
+#include "commands/explain_format.h"
+#include "commands/explain_state.h"
+#endif
+
 /* The library is built with hidden symbols, which 15 does not know about. */
 #if PG_VERSION_NUM < 160000
 #undef PGDLLEXPORT
 #define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
+/* Raises an error for what is no type, as all versions can. */
+#if PG_VERSION_NUM >= 160000
+#define sm_parse_type(string, type, typmod) parseTypeString(string, type, typmod, NULL)
+#else
+#define sm_parse_type(string, type, typmod) parseTypeString(string, type, typmod, false)
 #endif
 
 /* Which transaction this is, as a number that no other one has here. */
@@ -52,6 +66,27 @@ sm_wait_event(int which)
 #else
 #define SM_WAIT_MAINTENANCE PG_WAIT_EXTENSION
 #define SM_WAIT_MEMORY		PG_WAIT_EXTENSION
+#endif
+
+/* The planner. */
+#if PG_VERSION_NUM >= 180000
+#define sm_foreignscan_path(root, rel, rows, startup, total, outer, fdw_private)  \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, \
+							NULL, NIL, fdw_private)
+#elif PG_VERSION_NUM >= 170000
+#define sm_foreignscan_path(root, rel, rows, startup, total, outer, fdw_private)     \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, \
+							NIL, fdw_private)
+#else
+#define sm_foreignscan_path(root, rel, rows, startup, total, outer, fdw_private)     \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, \
+							fdw_private)
+#endif
+
+#if PG_VERSION_NUM >= 170000
+#define sm_array_length(root, array) estimate_array_length(root, array)
+#else
+#define sm_array_length(root, array) estimate_array_length(array)
 #endif
 
 /* Declares an SQL-callable function. */

@@ -1,20 +1,16 @@
 /*
  * fdw.c
- *	  Maps as foreign tables.
+ *	  Maps as foreign tables: the wrapper's functions, and what they share.
  *
- * A map is a foreign table for its name, its owner, and its privileges.
- * Reading and writing it as a table is not supported: a plan that would is
- * refused as soon as the planner asks for the table's size, and PostgreSQL
- * itself refuses INSERT, COPY and TRUNCATE, and leaves it out of ANALYZE, since
- * the wrapper has no functions for them.
+ * fdw_plan.c finds what of a query is a lookup of keys, fdw_scan.c reads, and
+ * fdw_modify.c writes.  The executor has checked privileges, of whom it has to
+ * (a view's owner, perhaps), so nothing here asks for any.
  */
 #include "compat.h"
 
 #include "access/reloptions.h"
 #include "catalog/pg_foreign_table.h"
-#include "foreign/fdwapi.h"
-#include "nodes/pathnodes.h"
-#include "utils/lsyscache.h"
+#include "utils/timestamp.h"
 
 #include "fdw.h"
 #include "options.h"
@@ -22,27 +18,11 @@
 SM_FUNCTION(syncmap_fdw_handler);
 SM_FUNCTION(syncmap_fdw_validator);
 
-/*
- * GetForeignRelSize, the first thing that the planner asks.  Raises 0A000.
- * Also what tells our wrapper from others, see sm_relation_is_map.
- */
-void
-sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
+/* A worker of a parallel query reads the same memory as its leader. */
+static bool
+is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 {
-	const char *name = get_rel_name(foreigntableid);
-
-	if (bms_is_member(baserel->relid, root->all_result_relids))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("changing a map with UPDATE, DELETE or MERGE is not supported yet"),
-			 errdetail("\"%s\" is a map.", name),
-			 errhint("Use syncmap.put and syncmap.delete.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("reading a map with SELECT is not supported yet"),
-			 errdetail("\"%s\" is a map.", name),
-			 errhint("Use syncmap.get for one key, and syncmap.range for all.")));
+	return true;
 }
 
 Datum
@@ -51,7 +31,18 @@ syncmap_fdw_handler(PG_FUNCTION_ARGS)
 	FdwRoutine *routine = makeNode(FdwRoutine);
 
 	routine->GetForeignRelSize = sm_fdw_rel_size;
+	routine->GetForeignPaths = sm_fdw_paths;
+	routine->GetForeignPlan = sm_fdw_plan;
+	routine->IsForeignScanParallelSafe = is_parallel_safe;
 
+	routine->BeginForeignScan = sm_fdw_begin_scan;
+	routine->IterateForeignScan = sm_fdw_next;
+	routine->ReScanForeignScan = sm_fdw_rescan;
+	routine->EndForeignScan = sm_fdw_end_scan;
+	routine->ExplainForeignScan = sm_fdw_explain_scan;
+	routine->AnalyzeForeignTable = sm_fdw_analyze;
+
+	sm_fdw_modify_routines(routine);
 	PG_RETURN_POINTER(routine);
 }
 
@@ -81,4 +72,42 @@ syncmap_fdw_validator(PG_FUNCTION_ARGS)
 				 errhint("There are no valid options in this context.")));
 	}
 	PG_RETURN_VOID();
+}
+
+/*
+ * Makes a call ready for its next key, in the map of a relation whose columns the
+ * caller knows to be of these types.  Errors: see sm_ref_resolve; 40001 they are
+ * not any more.
+ */
+void
+sm_call_begin(sm_call *call, Oid relid, const sm_types *types)
+{
+	if (!sm_ref_fits(call->ref, relid, SM_ACL_MAP))
+	{
+		call->ref = sm_ref_last;
+		if (!sm_ref_fits(call->ref, relid, SM_ACL_MAP))
+			sm_ref_last = call->ref = sm_ref_resolve(relid, 0, false);
+		if (memcmp(&call->ref->types, types, sizeof(*types)) != 0)
+			sm_map_was_altered(relid);
+	}
+	sm_call_prepare(call);
+}
+
+/* A pair as the columns of its row; all others are to be null already. */
+void
+sm_fill_row(const sm_types *types, const sm_row *row, bool with_value, Datum *values,
+			bool *nulls)
+{
+	values[types->key_column - 1] = sm_key_datum(types->key_type, row->key);
+	nulls[types->key_column - 1] = false;
+	if (with_value)
+	{
+		values[types->value_column - 1] = sm_value_datum(types, row->value);
+		nulls[types->value_column - 1] = false;
+	}
+	if (types->expires_column != InvalidAttrNumber && row->expires != SM_NEVER)
+	{
+		values[types->expires_column - 1] = TimestampTzGetDatum(row->expires);
+		nulls[types->expires_column - 1] = false;
+	}
 }

@@ -5,8 +5,39 @@
 #ifndef SM_FDW_H
 #define SM_FDW_H
 
-#include "nodes/pathnodes.h"
+#include "foreign/fdwapi.h"
 
+#include "functions.h"
+#include "scan.h"
+
+/*
+ * A column's name among the row identity columns of UPDATE and DELETE.  Maps of
+ * other types may stand in the same tree of tables.
+ */
+#define SM_JUNK_NAME(column, type) psprintf("syncmap_%s_%u", column, type)
+
+/* fdw.c */
+extern void sm_call_begin(sm_call *call, Oid relid, const sm_types *types);
+extern void sm_fill_row(const sm_types *types, const sm_row *row, bool with_value,
+						Datum *values, bool *nulls);
+
+/* fdw_plan.c */
 extern void sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid);
+extern void sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid);
+extern ForeignScan *sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel,
+								Oid foreigntableid, ForeignPath *best_path, List *tlist,
+								List *scan_clauses, Plan *outer_plan);
+
+/* fdw_scan.c */
+extern void sm_fdw_begin_scan(ForeignScanState *node, int eflags);
+extern TupleTableSlot *sm_fdw_next(ForeignScanState *node);
+extern void sm_fdw_rescan(ForeignScanState *node);
+extern void sm_fdw_end_scan(ForeignScanState *node);
+extern void sm_fdw_explain_scan(ForeignScanState *node, ExplainState *es);
+extern bool sm_fdw_analyze(Relation relation, AcquireSampleRowsFunc *func,
+						   BlockNumber *totalpages);
+
+/* fdw_modify.c */
+extern void sm_fdw_modify_routines(FdwRoutine *routine);
 
 #endif /* SM_FDW_H */

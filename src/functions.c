@@ -17,43 +17,54 @@
 
 #include "functions.h"
 
-SM_FUNCTION(syncmap_get);
-SM_FUNCTION(syncmap_contains);
-SM_FUNCTION(syncmap_put);
-SM_FUNCTION(syncmap_get_or_put);
-SM_FUNCTION(syncmap_swap);
-SM_FUNCTION(syncmap_compare_and_swap);
-SM_FUNCTION(syncmap_delete);
-SM_FUNCTION(syncmap_get_and_delete);
-SM_FUNCTION(syncmap_compare_and_delete);
+SM_FUNCTIONS(get);
+SM_FUNCTIONS(contains);
+SM_FUNCTIONS(put);
+SM_FUNCTIONS(get_or_put);
+SM_FUNCTIONS(swap);
+SM_FUNCTIONS(compare_and_swap);
+SM_FUNCTIONS(delete);
+SM_FUNCTIONS(get_and_delete);
+SM_FUNCTIONS(compare_and_delete);
 
-/* get(map, key) returns text.  Needs SELECT. */
-Datum
-syncmap_get(PG_FUNCTION_ARGS)
+/*
+ * get(map, key) returns text; get(map, key, as) returns a value of that type.
+ * Needs SELECT.
+ */
+static pg_attribute_always_inline Datum
+get(FunctionCallInfo fcinfo, sm_entry entry)
 {
-	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
 	sm_call call;
+	sm_bytes key;
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT))
+	if (entry == SM_TYPED_ENTRY && (PG_ARGISNULL(0) || PG_ARGISNULL(1)))
 		PG_RETURN_NULL();
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT, entry))
+		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
+	sm_call_check_result(&call, fcinfo,
+						 entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get(&call.ref->map, key, &call.value)))
 		;
 	if (call.status == SM_ABSENT)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(sm_call_text(&call));
+	PG_RETURN_DATUM(sm_call_result(&call));
 }
 
-/* contains(map, key) returns boolean.  Needs SELECT. */
-Datum
-syncmap_contains(PG_FUNCTION_ARGS)
-{
-	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
-	sm_call call;
+SM_ENTRIES(get)
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT))
+/* contains(map, key) returns boolean.  Needs SELECT. */
+static pg_attribute_always_inline Datum
+contains(FunctionCallInfo fcinfo, sm_entry entry)
+{
+	sm_call call;
+	sm_bytes key;
+
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT, entry))
 		PG_RETURN_BOOL(false);
+	key = sm_call_key(&call, fcinfo);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_contains(&call.ref->map, key)))
@@ -61,12 +72,14 @@ syncmap_contains(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
+SM_ENTRIES(contains)
+
 /*
  * put(map, key, value, ttl) returns boolean: true if the key is new.  Needs
  * INSERT and UPDATE.
  */
-Datum
-syncmap_put(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+put(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_bytes value;
@@ -76,12 +89,12 @@ syncmap_put(PG_FUNCTION_ARGS)
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
 	sm_check_not_null(fcinfo, 2, "value");
-	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
-	value = sm_text_bytes(PG_GETARG_TEXT_PP(2));
-	sm_check_key(key);
 
-	if (!sm_call_start(&call, fcinfo, ACL_INSERT | ACL_UPDATE))
+	if (!sm_call_start(&call, fcinfo, ACL_INSERT | ACL_UPDATE, entry))
 		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
+	value = sm_call_value(&call, fcinfo, 2);
+	sm_check_key(key);
 	expires = sm_call_expires(&call, fcinfo, 3);
 	call.wanted = key.len + value.len;
 	while (!sm_call_done(&call, sm_put(&call.ref->map, key, value, expires)))
@@ -89,9 +102,11 @@ syncmap_put(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(call.status == SM_ABSENT);
 }
 
-/* The row type of get_or_put's result, the same for all calls. */
+SM_ENTRIES(put)
+
+/* The row type of get_or_put's result, the same for all calls on text. */
 static TupleDesc
-get_or_put_row(void)
+text_row(void)
 {
 	static TupleDesc row = NULL;
 
@@ -109,54 +124,58 @@ get_or_put_row(void)
 }
 
 /*
- * get_or_put(map, key, value, ttl, OUT actual text, OUT loaded boolean): the
- * value that was there, or the one that is there now; loaded is NULL if nothing
- * was stored since syncmap.enabled is off.  Needs SELECT and INSERT.
+ * get_or_put(map, key, value, ttl, OUT actual, OUT loaded boolean): the value that
+ * was there, or the one that is there now; loaded is NULL if nothing was stored
+ * since syncmap.enabled is off.  Needs SELECT and INSERT.
  */
-Datum
-syncmap_get_or_put(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+get_or_put(FunctionCallInfo fcinfo, sm_entry entry)
 {
-	text *given;
 	sm_bytes key;
+	sm_bytes given;
 	sm_call call;
 	int64 expires;
+	TupleDesc row;
 	Datum values[2];
 	bool nulls[2] = {false, false};
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
 	sm_check_not_null(fcinfo, 2, "value");
-	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
-	given = PG_GETARG_TEXT_PP(2);
-	sm_check_key(key);
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT))
-	{
-		nulls[1] = true;
-		values[0] = PointerGetDatum(given);
-		PG_RETURN_DATUM(
-			HeapTupleGetDatum(heap_form_tuple(get_or_put_row(), values, nulls)));
-	}
+	nulls[1] = !sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT, entry);
+	key = sm_call_key(&call, fcinfo);
+	sm_call_check_result(&call, fcinfo, 2);
+	given = sm_call_value(&call, fcinfo, 2);
+	sm_check_key(key);
+	row = call.site == NULL ? text_row() : sm_site_row(&call, fcinfo);
+
+	call.status = SM_ABSENT;
 	expires = sm_call_expires(&call, fcinfo, 3);
-	call.wanted = key.len + VARSIZE_ANY_EXHDR(given);
-	while (!sm_call_done(&call,
-						 sm_get_or_put(&call.ref->map, key, sm_text_bytes(given),
-									   expires, &call.value)))
+	call.wanted = key.len + given.len;
+	while (
+		!nulls[1] &&
+		!sm_call_done(&call,
+					  sm_get_or_put(&call.ref->map, key, given, expires, &call.value)))
 		;
 	if (call.status == SM_FOUND)
-		given = sm_call_text(&call);
-	values[0] = PointerGetDatum(given);
+		values[0] = sm_call_result(&call);
+	else if (call.site == NULL)
+		values[0] = PG_GETARG_DATUM(2);
+	else
+		values[0] = sm_site_stored(&call, given);
 	values[1] = BoolGetDatum(call.status == SM_FOUND);
-	PG_RETURN_DATUM(
-		HeapTupleGetDatum(heap_form_tuple(get_or_put_row(), values, nulls)));
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row, values, nulls)));
 }
 
+SM_ENTRIES(get_or_put)
+
 /*
- * swap(map, key, value, ttl) returns text: the value before, NULL if the key is
- * new.  Needs SELECT, INSERT and UPDATE.
+ * swap(map, key, value, ttl) returns the value before, NULL if the key is new.
+ * Needs SELECT, INSERT and UPDATE.
  */
-Datum
-syncmap_swap(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+swap(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_bytes value;
@@ -166,12 +185,13 @@ syncmap_swap(PG_FUNCTION_ARGS)
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
 	sm_check_not_null(fcinfo, 2, "value");
-	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
-	value = sm_text_bytes(PG_GETARG_TEXT_PP(2));
-	sm_check_key(key);
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE))
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE, entry))
 		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
+	sm_call_check_result(&call, fcinfo, 2);
+	value = sm_call_value(&call, fcinfo, 2);
+	sm_check_key(key);
 	expires = sm_call_expires(&call, fcinfo, 3);
 	call.wanted = key.len + value.len;
 	while (
@@ -179,15 +199,17 @@ syncmap_swap(PG_FUNCTION_ARGS)
 		;
 	if (call.status == SM_ABSENT)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(sm_call_text(&call));
+	PG_RETURN_DATUM(sm_call_result(&call));
 }
+
+SM_ENTRIES(swap)
 
 /*
  * compare_and_swap(map, key, old, new, ttl) returns boolean: true if the value
  * was old, byte for byte, and is new now.  Needs SELECT and UPDATE.
  */
-Datum
-syncmap_compare_and_swap(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+compare_and_swap(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_bytes old;
@@ -199,13 +221,13 @@ syncmap_compare_and_swap(PG_FUNCTION_ARGS)
 	sm_check_not_null(fcinfo, 1, "key");
 	sm_check_not_null(fcinfo, 2, "old");
 	sm_check_not_null(fcinfo, 3, "new");
-	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
-	old = sm_text_bytes(PG_GETARG_TEXT_PP(2));
-	value = sm_text_bytes(PG_GETARG_TEXT_PP(3));
-	sm_check_key(key);
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_UPDATE))
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_UPDATE, entry))
 		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
+	old = sm_call_value(&call, fcinfo, 2);
+	value = sm_call_value(&call, fcinfo, 3);
+	sm_check_key(key);
 	expires = sm_call_expires(&call, fcinfo, 4);
 	call.wanted = key.len + value.len;
 	while (!sm_call_done(&call,
@@ -214,15 +236,17 @@ syncmap_compare_and_swap(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
+SM_ENTRIES(compare_and_swap)
+
 /* delete(map, key) returns boolean: true if it was there.  Needs DELETE. */
-Datum
-syncmap_delete(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum delete (FunctionCallInfo fcinfo, sm_entry entry)
 {
-	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
+	sm_bytes key;
 	sm_call call;
 
-	if (!sm_call_start(&call, fcinfo, ACL_DELETE))
+	if (!sm_call_start(&call, fcinfo, ACL_DELETE, entry))
 		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_delete(&call.ref->map, key)))
@@ -230,43 +254,57 @@ syncmap_delete(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
+SM_ENTRIES(delete)
+
 /*
- * get_and_delete(map, key) returns text: the value before, NULL if the key was
- * not there.  Needs SELECT and DELETE.
+ * get_and_delete(map, key) returns text, get_and_delete(map, key, as) a value of
+ * that type: the value before, NULL if the key was not there.  Needs SELECT and
+ * DELETE.
  */
-Datum
-syncmap_get_and_delete(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+get_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 {
-	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
+	sm_bytes key;
 	sm_call call;
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE))
+	if (entry == SM_TYPED_ENTRY && (PG_ARGISNULL(0) || PG_ARGISNULL(1)))
 		PG_RETURN_NULL();
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE, entry))
+		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
+	sm_call_check_result(&call, fcinfo,
+						 entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get_and_delete(&call.ref->map, key, &call.value)))
 		;
 	if (call.status == SM_ABSENT)
 		PG_RETURN_NULL();
-	PG_RETURN_TEXT_P(sm_call_text(&call));
+	PG_RETURN_DATUM(sm_call_result(&call));
 }
+
+SM_ENTRIES(get_and_delete)
 
 /*
  * compare_and_delete(map, key, old) returns boolean: true if the value was
  * old, byte for byte, and the key is gone now.  Needs SELECT and DELETE.
  */
-Datum
-syncmap_compare_and_delete(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+compare_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 {
-	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
-	sm_bytes old = sm_text_bytes(PG_GETARG_TEXT_PP(2));
+	sm_bytes key;
+	sm_bytes old;
 	sm_call call;
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE))
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE, entry))
 		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
+	old = sm_call_value(&call, fcinfo, 2);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_compare_and_delete(&call.ref->map, key, old)))
 		;
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
+
+SM_ENTRIES(compare_and_delete)

@@ -8,9 +8,15 @@
  *
  *		while (!sm_call_done(&call, sm_get(&call.ref->map, key, &call.value)))
  *			;
+ *
+ * Most have two C entries, one for text and one for all other types, which
+ * share a body.  In the one for text, on a map of text, nothing is converted and
+ * nothing is remembered about types: that is the path that is kept short.
  */
 #ifndef SM_FUNCTIONS_H
 #define SM_FUNCTIONS_H
+
+#include "catalog/pg_type.h"
 
 #include "guc.h"
 #include "ref.h"
@@ -18,19 +24,44 @@
 /* Values up to this length are copied out without asking for memory first. */
 #define SM_SCRATCH_SIZE 8192
 
+/* The two entries of a function. */
+typedef enum sm_entry
+{
+	SM_TEXT_ENTRY,	/* keys and values are arguments of type text */
+	SM_TYPED_ENTRY, /* they are of any type */
+} sm_entry;
+
+/* What a call site remembers of a map and of its arguments' types; in call.c. */
+typedef struct sm_site sm_site;
+
 typedef struct sm_call
 {
 	sm_ref *ref;
+	sm_site *site;	  /* NULL: keys and values are text, as they come */
+	bool many;		  /* arguments are arrays of keys and values */
 	sm_status status; /* the engine's last answer */
 	sm_buffer value;  /* where values go, scratch at first */
 	uint64 wanted;	  /* bytes that the call may want to store */
 	int shortages;	  /* how often there was no memory */
+
+	/* for arguments 1 to 3, if their bytes are not kept where they are */
+	uint64 room[3];
 } sm_call;
 
 extern char sm_scratch[SM_SCRATCH_SIZE];
 
+extern void sm_call_resolve(sm_call *call, FunctionCallInfo fcinfo, AclMode acl,
+							sm_entry entry, bool clears);
 extern void sm_call_again(sm_call *call);
-extern text *sm_call_text(sm_call *call);
+extern Datum sm_call_text(sm_call *call);
+extern sm_bytes sm_site_key(sm_call *call, FunctionCallInfo fcinfo, Datum key);
+extern sm_bytes sm_site_value(sm_call *call, FunctionCallInfo fcinfo, int n,
+							  Datum value);
+extern void sm_site_check_result(sm_call *call, Oid type);
+extern Datum sm_site_result(sm_call *call);
+extern Datum sm_site_stored(sm_call *call, sm_bytes value);
+extern TupleDesc sm_site_row(sm_call *call, FunctionCallInfo fcinfo);
+extern Oid sm_argument_type(FunctionCallInfo fcinfo, int n);
 extern int64 sm_call_expires(const sm_call *call, FunctionCallInfo fcinfo, int n);
 extern _Noreturn void sm_null_argument(const char *name);
 extern _Noreturn void sm_key_too_long(size_t len);
@@ -43,20 +74,89 @@ sm_text_bytes(const text *t)
 	return bytes;
 }
 
+/* Declares the two entries of a function. */
+#define SM_FUNCTIONS(name)       \
+	SM_FUNCTION(syncmap_##name); \
+	SM_FUNCTION(syncmap_##name##_typed)
+
+/* Defines the two entries of a function with the body NAME(fcinfo, entry). */
+#define SM_ENTRIES(name)                           \
+	Datum syncmap_##name(PG_FUNCTION_ARGS)         \
+	{                                              \
+		return name(fcinfo, SM_TEXT_ENTRY);        \
+	}                                              \
+	Datum syncmap_##name##_typed(PG_FUNCTION_ARGS) \
+	{                                              \
+		return name(fcinfo, SM_TYPED_ENTRY);       \
+	}
+
+/* Makes a call ready for its first key, or its next. */
+static inline void
+sm_call_prepare(sm_call *call)
+{
+	call->value.data = sm_scratch;
+	call->value.size = SM_SCRATCH_SIZE;
+	call->shortages = 0;
+}
+
 /*
  * The map in argument 0, for a call that needs all privileges in acl.  Returns
  * false if syncmap.enabled is off: then all keys are absent, and a function
  * that would change the map does nothing and returns NULL.
+ *
+ * Errors: see sm_ref_resolve.
  */
 static inline bool
-sm_call_start(sm_call *call, FunctionCallInfo fcinfo, AclMode acl)
+sm_call_start(sm_call *call, FunctionCallInfo fcinfo, AclMode acl, sm_entry entry)
 {
-	call->ref = sm_ref_get(fcinfo, PG_GETARG_OID(0), acl);
-	call->value.data = sm_scratch;
-	call->value.size = SM_SCRATCH_SIZE;
+	call->site = NULL;
+	call->ref = sm_ref_last;
+	if (unlikely(entry != SM_TEXT_ENTRY ||
+				 !sm_ref_fits(call->ref, PG_GETARG_OID(0), acl | SM_ACL_TEXT)))
+		sm_call_resolve(call, fcinfo, acl, entry, false);
+	sm_call_prepare(call);
 	call->wanted = 0;
-	call->shortages = 0;
 	return likely(sm_guc_enabled);
+}
+
+/*
+ * The key in argument 1.  Errors: 42804 its type is not the map's and does not
+ * convert to it; what the conversion raises.
+ */
+static inline sm_bytes
+sm_call_key(sm_call *call, FunctionCallInfo fcinfo)
+{
+	if (likely(call->site == NULL))
+		return sm_text_bytes(PG_GETARG_TEXT_PP(1));
+	return sm_site_key(call, fcinfo, PG_GETARG_DATUM(1));
+}
+
+/* The value in argument number n, 2 or 3.  Errors: as with keys. */
+static inline sm_bytes
+sm_call_value(sm_call *call, FunctionCallInfo fcinfo, int n)
+{
+	if (likely(call->site == NULL))
+		return sm_text_bytes(PG_GETARG_TEXT_PP(n));
+	return sm_site_value(call, fcinfo, n, PG_GETARG_DATUM(n));
+}
+
+/*
+ * Says that the result will be a value of the type of argument number n, or of
+ * text if that is 0.  To be called before anything is changed: raises 42804 if
+ * the map's values are not of that type.
+ */
+static inline void
+sm_call_check_result(sm_call *call, FunctionCallInfo fcinfo, int n)
+{
+	if (unlikely(call->site != NULL))
+		sm_site_check_result(call, n == 0 ? TEXTOID : sm_argument_type(fcinfo, n));
+}
+
+/* The value that the engine has copied out, as a datum of the type said before. */
+static inline Datum
+sm_call_result(sm_call *call)
+{
+	return likely(call->site == NULL) ? sm_call_text(call) : sm_site_result(call);
 }
 
 /*

@@ -4,12 +4,17 @@
  *
  * Each key is an operation of its own: others may come in between, and an
  * error or a cancellation leaves what is done by then.
+ *
+ * Their arrays may be of any type; values may also come as an array's text, since
+ * that is what a literal of unknown type is taken for.
  */
 #include "compat.h"
 
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
 
 #include "functions.h"
 
@@ -17,41 +22,96 @@ SM_FUNCTION(syncmap_get_many);
 SM_FUNCTION(syncmap_put_many);
 SM_FUNCTION(syncmap_delete_many);
 
-typedef struct sm_texts
+/* An argument that is an array. */
+typedef struct sm_elements
 {
+	int n;	  /* the argument's number */
+	Oid type; /* of the elements */
 	int length;
 	Datum *elements;
 	bool *nulls;
-} sm_texts;
+} sm_elements;
+
+/* An array, as its output function writes it, to one of text. */
+static Datum
+array_of_texts(text *literal)
+{
+	return OidInputFunctionCall(F_ARRAY_IN, text_to_cstring(literal), TEXTOID, -1);
+}
 
 /* The elements of argument number n.  Raises 2202E if it is a matrix. */
-static sm_texts
-texts_argument(FunctionCallInfo fcinfo, int n, const char *name)
+static sm_elements
+elements_argument(FunctionCallInfo fcinfo, int n, const char *name)
 {
-	ArrayType *array = PG_GETARG_ARRAYTYPE_P(n);
-	sm_texts texts;
+	sm_elements result = {.n = n};
+	Oid type = sm_argument_type(fcinfo, n);
+	ArrayType *array;
+	int16 len;
+	bool byval;
+	char align;
 
+	if (type == TEXTOID)
+		array = DatumGetArrayTypeP(array_of_texts(PG_GETARG_TEXT_PP(n)));
+	else
+		array = PG_GETARG_ARRAYTYPE_P(n);
 	if (ARR_NDIM(array) > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("argument \"%s\" must be a one-dimensional array", name)));
-	deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &texts.elements,
-					  &texts.nulls, &texts.length);
-	return texts;
+	result.type = ARR_ELEMTYPE(array);
+	get_typlenbyvalalign(result.type, &len, &byval, &align);
+	deconstruct_array(array, result.type, len, byval, align, &result.elements,
+					  &result.nulls, &result.length);
+	return result;
+}
+
+/*
+ * Starts a call whose keys are elements, and whose values are of that type.  It
+ * goes the short way if all are text.
+ */
+static bool
+start(sm_call *call, FunctionCallInfo fcinfo, AclMode acl, const sm_elements *keys,
+	  Oid value_type)
+{
+	bool text = keys->type == TEXTOID && value_type == TEXTOID;
+	bool enabled =
+		sm_call_start(call, fcinfo, acl, text ? SM_TEXT_ENTRY : SM_TYPED_ENTRY);
+
+	call->many = true;
+	return enabled;
 }
 
 static sm_bytes
-text_at(const sm_texts *texts, int i)
+key_at(sm_call *call, FunctionCallInfo fcinfo, const sm_elements *keys, int i)
 {
-	return sm_text_bytes(DatumGetTextPP(texts->elements[i]));
+	if (call->site == NULL)
+		return sm_text_bytes(DatumGetTextPP(keys->elements[i]));
+	return sm_site_key(call, fcinfo, keys->elements[i]);
+}
+
+static sm_bytes
+value_at(sm_call *call, FunctionCallInfo fcinfo, const sm_elements *values, int i)
+{
+	if (call->site == NULL)
+		return sm_text_bytes(DatumGetTextPP(values->elements[i]));
+	return sm_site_value(call, fcinfo, values->n, values->elements[i]);
+}
+
+/* Bytes that stay while the call goes on to its next key. */
+static sm_bytes
+keep(const sm_call *call, sm_bytes bytes)
+{
+	if (bytes.data == &call->room[0] || bytes.data == &call->room[1])
+		bytes.data = memcpy(palloc(bytes.len), bytes.data, bytes.len);
+	return bytes;
 }
 
 static void
-check_no_nulls(const sm_texts *texts, const char *name)
+check_no_nulls(const sm_elements *array, const char *name)
 {
-	for (int i = 0; i < texts->length; i++)
+	for (int i = 0; i < array->length; i++)
 	{
-		if (texts->nulls[i])
+		if (array->nulls[i])
 			ereport(ERROR,
 					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
 					 errmsg("argument \"%s\" must not contain nulls", name),
@@ -64,28 +124,38 @@ static void
 next_key(sm_call *call)
 {
 	CHECK_FOR_INTERRUPTS();
-	call->value.data = sm_scratch;
-	call->value.size = SM_SCRATCH_SIZE;
-	call->shortages = 0;
+	sm_call_prepare(call);
 }
 
 /*
- * get_many(map, keys) returns text[]: the values in the order of the keys,
- * NULL where there is none.  Needs SELECT.
+ * get_many(map, keys) returns text[]; get_many(map, keys, as) returns an array of
+ * that type: the values in the order of the keys, NULL where there is none.  Needs
+ * SELECT.
  */
 Datum
 syncmap_get_many(PG_FUNCTION_ARGS)
 {
-	sm_texts keys = texts_argument(fcinfo, 1, "keys");
+	sm_elements keys;
+	Oid type = TEXTOID;
 	sm_call call;
 	Datum *values;
 	bool *nulls;
 	int lower_bound = 1;
 	bool enabled;
+	int16 len;
+	bool byval;
+	char align;
 
-	enabled = sm_call_start(&call, fcinfo, ACL_SELECT);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	keys = elements_argument(fcinfo, 1, "keys");
+	if (PG_NARGS() > 2)
+		type = sm_argument_type(fcinfo, 2);
+	enabled = start(&call, fcinfo, ACL_SELECT, &keys, type);
+	if (call.site != NULL)
+		sm_site_check_result(&call, type);
 	if (keys.length == 0)
-		PG_RETURN_ARRAYTYPE_P(construct_empty_array(TEXTOID));
+		PG_RETURN_ARRAYTYPE_P(construct_empty_array(type));
 	values = palloc(keys.length * sizeof(Datum));
 	nulls = palloc(keys.length * sizeof(bool));
 
@@ -97,7 +167,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 		nulls[i] = true;
 		if (keys.nulls[i] || !enabled)
 			continue;
-		key = text_at(&keys, i);
+		key = key_at(&call, fcinfo, &keys, i);
 		if (key.len > SM_MAX_KEY)
 			continue;
 		while (!sm_call_done(&call, sm_get(&call.ref->map, key, &call.value)))
@@ -105,12 +175,12 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 		if (call.status == SM_ABSENT)
 			continue;
 		nulls[i] = false;
-		values[i] = PointerGetDatum(sm_call_text(&call));
+		values[i] = sm_call_result(&call);
 	}
 
+	get_typlenbyvalalign(type, &len, &byval, &align);
 	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, nulls, 1, &keys.length,
-											 &lower_bound, TEXTOID, -1, false,
-											 TYPALIGN_INT));
+											 &lower_bound, type, len, byval, align));
 }
 
 /*
@@ -118,14 +188,16 @@ syncmap_get_many(PG_FUNCTION_ARGS)
  * Needs INSERT and UPDATE.
  *
  * Errors: 22004 for a NULL anywhere, 2202E if the arrays differ in length,
- * 54000 for a key that is too long, all before anything is stored; 53200 when
- * memory ends in between.
+ * 54000 for a key that is too long, what conversions raise, all before anything
+ * is stored; 53200 when memory ends in between.
  */
 Datum
 syncmap_put_many(PG_FUNCTION_ARGS)
 {
-	sm_texts keys;
-	sm_texts values;
+	sm_elements keys;
+	sm_elements values;
+	sm_bytes *key_bytes;
+	sm_bytes *value_bytes;
 	sm_call call;
 	int64 expires;
 	int64 added = 0;
@@ -133,8 +205,8 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "keys");
 	sm_check_not_null(fcinfo, 2, "values");
-	keys = texts_argument(fcinfo, 1, "keys");
-	values = texts_argument(fcinfo, 2, "values");
+	keys = elements_argument(fcinfo, 1, "keys");
+	values = elements_argument(fcinfo, 2, "values");
 	if (keys.length != values.length)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
@@ -144,20 +216,26 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 						   values.length)));
 	check_no_nulls(&keys, "keys");
 	check_no_nulls(&values, "values");
-	for (int i = 0; i < keys.length; i++)
-		sm_check_key(text_at(&keys, i));
 
-	if (!sm_call_start(&call, fcinfo, ACL_INSERT | ACL_UPDATE))
+	if (!start(&call, fcinfo, ACL_INSERT | ACL_UPDATE, &keys, values.type))
 		PG_RETURN_NULL();
+	key_bytes = palloc(keys.length * sizeof(sm_bytes));
+	value_bytes = palloc(keys.length * sizeof(sm_bytes));
+	for (int i = 0; i < keys.length; i++)
+	{
+		key_bytes[i] = keep(&call, key_at(&call, fcinfo, &keys, i));
+		sm_check_key(key_bytes[i]);
+		value_bytes[i] = keep(&call, value_at(&call, fcinfo, &values, i));
+	}
+
 	expires = sm_call_expires(&call, fcinfo, 3);
 	for (int i = 0; i < keys.length; i++)
 	{
-		sm_bytes key = text_at(&keys, i);
-		sm_bytes value = text_at(&values, i);
-
 		next_key(&call);
-		call.wanted = key.len + value.len;
-		while (!sm_call_done(&call, sm_put(&call.ref->map, key, value, expires)))
+		call.wanted = key_bytes[i].len + value_bytes[i].len;
+		while (!sm_call_done(&call,
+							 sm_put(&call.ref->map, key_bytes[i], value_bytes[i],
+									expires)))
 			;
 		if (call.status == SM_ABSENT)
 			added++;
@@ -172,11 +250,11 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 Datum
 syncmap_delete_many(PG_FUNCTION_ARGS)
 {
-	sm_texts keys = texts_argument(fcinfo, 1, "keys");
+	sm_elements keys = elements_argument(fcinfo, 1, "keys");
 	sm_call call;
 	int64 deleted = 0;
 
-	if (!sm_call_start(&call, fcinfo, ACL_DELETE))
+	if (!start(&call, fcinfo, ACL_DELETE, &keys, TEXTOID))
 		PG_RETURN_NULL();
 	for (int i = 0; i < keys.length; i++)
 	{
@@ -185,7 +263,7 @@ syncmap_delete_many(PG_FUNCTION_ARGS)
 		next_key(&call);
 		if (keys.nulls[i])
 			continue;
-		key = text_at(&keys, i);
+		key = key_at(&call, fcinfo, &keys, i);
 		if (key.len > SM_MAX_KEY)
 			continue;
 		while (!sm_call_done(&call, sm_delete(&call.ref->map, key)))

@@ -10,6 +10,7 @@
 #include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "parser/parse_type.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -23,13 +24,28 @@ SM_FUNCTION(syncmap_clear);
 SM_FUNCTION(syncmap_create);
 SM_FUNCTION(syncmap_drop);
 
+/* The arguments of create. */
+enum
+{
+	ARG_NAME,
+	ARG_MAX_MEMORY,
+	ARG_EVICTION,
+	ARG_TTL,
+	ARG_KEY_TYPE,
+	ARG_VALUE_TYPE,
+	ARG_EXPIRES_AT,
+	ARG_SHARDS,
+	ARG_PROMOTE_RATIO
+};
+
 /* count(map) returns bigint.  Needs SELECT. */
 Datum
 syncmap_count(PG_FUNCTION_ARGS)
 {
 	sm_call call;
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT))
+	sm_call_resolve(&call, fcinfo, ACL_SELECT, SM_TEXT_ENTRY, false);
+	if (!sm_guc_enabled)
 		PG_RETURN_INT64(0);
 	PG_RETURN_INT64((int64) sm_count(&call.ref->map));
 }
@@ -40,7 +56,8 @@ syncmap_clear(PG_FUNCTION_ARGS)
 {
 	sm_call call;
 
-	if (!sm_call_start(&call, fcinfo, ACL_TRUNCATE))
+	sm_call_resolve(&call, fcinfo, ACL_TRUNCATE, SM_TEXT_ENTRY, true);
+	if (!sm_guc_enabled)
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_clear(&call.ref->map)))
 		;
@@ -56,37 +73,66 @@ run(const char *command)
 	SPI_finish();
 }
 
+/* Argument number n of create as an option's value. */
+static char *
+option_value(FunctionCallInfo fcinfo, int n)
+{
+	switch (n)
+	{
+		case ARG_TTL:
+			return sm_ttl_out(PG_GETARG_INTERVAL_P(n));
+		case ARG_SHARDS:
+		case ARG_PROMOTE_RATIO:
+			return psprintf("%d", PG_GETARG_INT32(n));
+		default:
+			return text_to_cstring(PG_GETARG_TEXT_PP(n));
+	}
+}
+
 /* Appends OPTIONS (...) with those of create's arguments that are not NULL. */
 static void
 append_options(StringInfo command, FunctionCallInfo fcinfo)
 {
-	static const char *const names[] = {"max_memory", "eviction", "ttl"};
+	static const char *const names[] = {[ARG_MAX_MEMORY] = "max_memory",
+										[ARG_EVICTION] = "eviction",
+										[ARG_TTL] = "ttl",
+										[ARG_SHARDS] = "shards",
+										[ARG_PROMOTE_RATIO] = "promote_ratio"};
 	const char *separator = " OPTIONS (";
 
-	for (int i = 0; i < (int) lengthof(names); i++)
+	for (int n = 0; n < (int) lengthof(names); n++)
 	{
-		char *value;
-
-		if (PG_ARGISNULL(i + 1))
+		if (names[n] == NULL || PG_ARGISNULL(n))
 			continue;
-		if (strcmp(names[i], "ttl") == 0)
-			value = sm_ttl_out(PG_GETARG_INTERVAL_P(i + 1));
-		else
-			value = text_to_cstring(PG_GETARG_TEXT_PP(i + 1));
-		appendStringInfo(command, "%s%s %s", separator, names[i],
-						 quote_literal_cstr(value));
+		appendStringInfo(command, "%s%s %s", separator, names[n],
+						 quote_literal_cstr(option_value(fcinfo, n)));
 		separator = ", ";
 	}
 	if (separator[0] == ',')
 		appendStringInfoChar(command, ')');
 }
 
+/* Argument number n, a type as it stands in SQL, qualified and quoted; text for NULL. */
+static char *
+type_argument(FunctionCallInfo fcinfo, int n)
+{
+	Oid type = TEXTOID;
+	int32 typmod = -1;
+
+	if (!PG_ARGISNULL(n))
+		sm_parse_type(text_to_cstring(PG_GETARG_TEXT_PP(n)), &type, &typmod);
+	return format_type_extended(type, typmod,
+								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
+}
+
 /*
- * create(name, max_memory, eviction, ttl) returns regclass.  name is a name in
- * SQL, qualified or not; the others are the options of that name, none where NULL.
+ * create(name, max_memory, eviction, ttl, key_type, value_type, expires_at, shards,
+ * promote_ratio) returns regclass.  name is a name in SQL, qualified or not;
+ * key_type and value_type are types in SQL; expires_at says whether there is that
+ * column; the others are the options of that name, none where NULL.
  *
  * Errors: 55000 the library was not preloaded; 22004, 42602 name is NULL, or
- * no name; what CREATE FOREIGN TABLE raises.
+ * no name; 42704, 42601 a type is none; what CREATE FOREIGN TABLE raises.
  */
 Datum
 syncmap_create(PG_FUNCTION_ARGS)
@@ -94,19 +140,29 @@ syncmap_create(PG_FUNCTION_ARGS)
 	List *names;
 	RangeVar *name;
 	Oid schema;
+	char *key_type;
 	StringInfoData command;
 
 	sm_require_loaded();
-	sm_check_not_null(fcinfo, 0, "name");
-	names = textToQualifiedNameList(PG_GETARG_TEXT_PP(0));
+	sm_check_not_null(fcinfo, ARG_NAME, "name");
+	names = textToQualifiedNameList(PG_GETARG_TEXT_PP(ARG_NAME));
 	name = makeRangeVarFromNameList(names);
 	schema = RangeVarGetCreationNamespace(name);
+	key_type = type_argument(fcinfo, ARG_KEY_TYPE);
 
 	initStringInfo(&command);
-	appendStringInfo(
-		&command,
-		"CREATE FOREIGN TABLE %s (key pg_catalog.text COLLATE pg_catalog.\"C\", value pg_catalog.text) SERVER syncmap",
-		quote_qualified_identifier(get_namespace_name(schema), name->relname));
+	appendStringInfo(&command,
+					 "CREATE FOREIGN TABLE %s (key %s%s, value %s%s) SERVER syncmap",
+					 quote_qualified_identifier(get_namespace_name(schema),
+												name->relname),
+					 key_type,
+					 strcmp(key_type, "pg_catalog.text") == 0 ?
+						 " COLLATE pg_catalog.\"C\"" :
+						 "",
+					 type_argument(fcinfo, ARG_VALUE_TYPE),
+					 !PG_ARGISNULL(ARG_EXPIRES_AT) && PG_GETARG_BOOL(ARG_EXPIRES_AT) ?
+						 ", expires_at timestamp with time zone" :
+						 "");
 	append_options(&command, fcinfo);
 	run(command.data);
 

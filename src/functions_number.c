@@ -2,20 +2,21 @@
  * functions_number.c
  *	  increment: a value as a number.
  *
- * A number is kept as the text that bigint's output function writes, and read
- * as its input function reads decimal digits: a sign, and white space around
- * it, are fine.  The sum is made under the shard's lock, by a function of ours
- * that only computes.
+ * In a map of text a number is kept as bigint's output function writes it, and
+ * read as its input function reads decimal digits: a sign, and white space around
+ * it, are fine.  Maps of smallint, integer, and bigint keep theirs as it is.  The
+ * sum is made under the shard's lock, by a function of ours that only computes.
  */
 #include "compat.h"
 
+#include "catalog/pg_type.h"
 #include "common/int.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
 #include "functions.h"
 
-SM_FUNCTION(syncmap_increment);
+SM_FUNCTIONS(increment);
 
 /* Bytes of a value that an error shows. */
 #define SHOWN_BYTES 100
@@ -33,6 +34,7 @@ typedef struct sm_sum
 {
 	int64 by;
 	int64 result;
+	int len; /* of the values: bytes of an integer, or -1 for text */
 	sm_sum_status status;
 	char text[SM_MAX_UPDATE]; /* the value that is no number */
 	size_t text_len;
@@ -85,7 +87,54 @@ add_to(sm_sum *sum, const char *old, size_t old_len)
 		sum->status = SUM_OVERFLOW;
 }
 
-/* An sm_update_fn. */
+static int64
+read_integer(const void *bytes, int len)
+{
+	switch (len)
+	{
+		case sizeof(int16):
+			return *(const int16 *) bytes;
+		case sizeof(int32):
+			return *(const int32 *) bytes;
+		default:
+			return *(const int64 *) bytes;
+	}
+}
+
+/* Writes an integer of len bytes; false if it is out of their range. */
+static bool
+write_integer(int64 n, int len, void *bytes)
+{
+	switch (len)
+	{
+		case sizeof(int16):
+			*(int16 *) bytes = (int16) n;
+			break;
+		case sizeof(int32):
+			*(int32 *) bytes = (int32) n;
+			break;
+		default:
+			*(int64 *) bytes = n;
+	}
+	return read_integer(bytes, len) == n;
+}
+
+/* An sm_update_fn for maps of integers. */
+static int
+add_integer(void *arg, const void *old, size_t old_len, void *new_value)
+{
+	sm_sum *sum = arg;
+	int64 n = old != NULL ? read_integer(old, sum->len) : 0;
+
+	sum->text_len = 0;
+	sum->status = SUM_OVERFLOW;
+	if (pg_add_s64_overflow(n, sum->by, &sum->result) ||
+		!write_integer(sum->result, sum->len, new_value))
+		return -1;
+	return sum->len;
+}
+
+/* An sm_update_fn for maps of text. */
 static int
 add(void *arg, const void *old, size_t old_len, void *new_value)
 {
@@ -117,6 +166,8 @@ add(void *arg, const void *old, size_t old_len, void *new_value)
 static void
 report(const sm_sum *sum, const char *value, size_t len)
 {
+	static const char *const types[] = {[2] = "smallint", [4] = "integer"};
+	const char *type = sum->len == 2 || sum->len == 4 ? types[sum->len] : "bigint";
 	char *text = pnstrdup(value, pg_mbcliplen(value, (int) len, SHOWN_BYTES));
 
 	switch (sum->status)
@@ -136,7 +187,7 @@ report(const sm_sum *sum, const char *value, size_t len)
 		default:
 			ereport(ERROR,
 					(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
-					 errmsg("bigint out of range")));
+					 errmsg("%s out of range", type)));
 	}
 }
 
@@ -153,13 +204,12 @@ add_to_long(sm_call *call, sm_bytes key, sm_sum *sum)
 	sm_bytes new_value = {digits, 0};
 	int64 expires = SM_NEVER;
 
-	while (!sm_call_done(call, sm_get_expiry(&call->ref->map, key, &expires)))
-		;
-	while (!sm_call_done(call, sm_get(&call->ref->map, key, &call->value)))
+	while (!sm_call_done(call,
+						 sm_get_expiry(&call->ref->map, key, &call->value, &expires)))
 		;
 	if (call->status != SM_FOUND)
 		return false;
-	old = sm_call_text(call);
+	old = DatumGetTextP(sm_call_text(call));
 	call->value.data = sm_scratch;
 	call->value.size = SM_SCRATCH_SIZE;
 
@@ -175,36 +225,62 @@ add_to_long(sm_call *call, sm_bytes key, sm_sum *sum)
 	return call->status == SM_FOUND;
 }
 
+/* How long the map's numbers are.  Raises 42804 if its values are no numbers. */
+static int
+number_len(const sm_ref *ref)
+{
+	switch (ref->types.value_type)
+	{
+		case TEXTOID:
+			return -1;
+		case INT2OID:
+		case INT4OID:
+		case INT8OID:
+			return ref->types.value_len;
+		default:
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("cannot increment values of type %s",
+						format_type_be(ref->types.value_type)),
+				 errhint(
+					 "It works with maps of text, smallint, integer, and bigint.")));
+	}
+}
+
 /*
  * increment(map, key, by, ttl) returns bigint: the new number; an absent key
  * counts from 0, and ttl is for such a one: others keep what they have.  Needs
  * SELECT, INSERT and UPDATE.
  *
- * Errors: 22P02 the value is no number; 22003 it or the sum is no bigint.  The
- * value stays then.
+ * Errors: 22P02 the value is no number; 22003 it or the sum is no bigint, or not of
+ * the map's type.  The value stays then.
  */
-Datum
-syncmap_increment(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+increment(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_sum sum;
 	sm_call call;
 	int64 expires;
+	sm_update_fn fn;
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
 	sm_check_not_null(fcinfo, 2, "by");
-	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
 	sum.by = PG_GETARG_INT64(2);
-	sm_check_key(key);
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE))
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE, entry))
 		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
+	sm_check_key(key);
+	sum.len = number_len(call.ref);
+	fn = sum.len < 0 ? add : add_integer;
 	call.wanted = key.len + MAXINT8LEN;
 	expires = sm_call_expires(&call, fcinfo, 3);
 	for (;;)
 	{
-		while (!sm_call_done(&call, sm_update(&call.ref->map, key, add, &sum, expires)))
+		while (!sm_call_done(&call, sm_update(&call.ref->map, key, fn, &sum, expires)))
 			;
 		if (call.status != SM_REFUSED)
 			break;
@@ -216,3 +292,5 @@ syncmap_increment(PG_FUNCTION_ARGS)
 	}
 	PG_RETURN_INT64(sum.result);
 }
+
+SM_ENTRIES(increment)

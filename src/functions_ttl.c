@@ -13,15 +13,15 @@
 /* What expire may have to copy: an entry whose value is not in extents. */
 #define COPIED_BYTES (16 * 1024)
 
-SM_FUNCTION(syncmap_expire);
-SM_FUNCTION(syncmap_ttl);
+SM_FUNCTIONS(expire);
+SM_FUNCTIONS(ttl);
 
 /*
  * expire(map, key, ttl) returns boolean: true if the key is there.  It expires
  * after ttl from now on, never if that is NULL.  Needs UPDATE.
  */
-Datum
-syncmap_expire(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+expire(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
@@ -29,10 +29,10 @@ syncmap_expire(PG_FUNCTION_ARGS)
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
-	key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
 
-	if (!sm_call_start(&call, fcinfo, ACL_UPDATE))
+	if (!sm_call_start(&call, fcinfo, ACL_UPDATE, entry))
 		PG_RETURN_NULL();
+	key = sm_call_key(&call, fcinfo);
 	if (!PG_ARGISNULL(2))
 		expires = sm_ttl_expires(PG_GETARG_INTERVAL_P(2));
 	if (unlikely(key.len > SM_MAX_KEY))
@@ -43,21 +43,26 @@ syncmap_expire(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
+SM_ENTRIES(expire)
+
 /*
  * ttl(map, key) returns interval: the time that the key has left to live, NULL
  * if it never expires or is not there.  Needs SELECT.
  */
-Datum
-syncmap_ttl(PG_FUNCTION_ARGS)
+static pg_attribute_always_inline Datum
+ttl(FunctionCallInfo fcinfo, sm_entry entry)
 {
-	sm_bytes key = sm_text_bytes(PG_GETARG_TEXT_PP(1));
+	sm_bytes key;
 	sm_call call;
 	int64 expires;
 	Interval *left;
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT) || key.len > SM_MAX_KEY)
+	if (!sm_call_start(&call, fcinfo, ACL_SELECT, entry))
 		PG_RETURN_NULL();
-	while (!sm_call_done(&call, sm_get_expiry(&call.ref->map, key, &expires)))
+	key = sm_call_key(&call, fcinfo);
+	if (key.len > SM_MAX_KEY)
+		PG_RETURN_NULL();
+	while (!sm_call_done(&call, sm_get_expiry(&call.ref->map, key, NULL, &expires)))
 		;
 	if (call.status != SM_FOUND || expires == SM_NEVER)
 		PG_RETURN_NULL();
@@ -66,3 +71,5 @@ syncmap_ttl(PG_FUNCTION_ARGS)
 	left->time = Max(expires - GetCurrentTimestamp(), 0);
 	PG_RETURN_INTERVAL_P(left);
 }
+
+SM_ENTRIES(ttl)

@@ -137,6 +137,7 @@ read_options(sm_note *note)
 	note->has_options = true;
 }
 
+/* An empty map whose number of shards is another one now is made anew at its next use. */
 static void
 configure_noted(const sm_note *note)
 {
@@ -146,7 +147,9 @@ configure_noted(const sm_note *note)
 	if (!note->has_options || !sm_registry_find(note->database, note->relation, &found))
 		return;
 	sm_registry_open(&map, &found);
-	sm_map_configure(&map, note->options.max_memory, note->options.evicts);
+	sm_options_apply(&note->options, &map);
+	if (found.shard_bits != note->options.shard_bits && sm_count(&map) == 0)
+		sm_registry_remove(found.id);
 }
 
 /* The end of the transaction.  May not throw, but before the commit. */

@@ -6,6 +6,7 @@
 
 #include "commands/defrem.h"
 #include "miscadmin.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/timestamp.h"
@@ -15,6 +16,18 @@
 
 #define MIN_MEMORY_KB 64
 
+/* What a shard should have of its map's quota, in bytes. */
+#define SHARD_MEMORY (256 * 1024)
+
+static _Noreturn void
+invalid_value(const char *option, const char *value, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid value for option \"%s\": \"%s\"", option, value),
+			 errhint("%s", hint)));
+}
+
 static void
 parse_max_memory(const char *value, sm_options *parsed)
 {
@@ -22,11 +35,9 @@ parse_max_memory(const char *value, sm_options *parsed)
 	int kb;
 
 	if (!parse_int(value, &kb, GUC_UNIT_KB, &hint) || kb < MIN_MEMORY_KB)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for option \"%s\": \"%s\"", "max_memory", value),
-				 errhint("It is a size of at least %d kB, such as '16MB'.",
-						 MIN_MEMORY_KB)));
+		invalid_value("max_memory", value,
+					  psprintf("It is a size of at least %d kB, such as '16MB'.",
+							   MIN_MEMORY_KB));
 	parsed->max_memory = (uint64) kb * 1024;
 }
 
@@ -34,11 +45,39 @@ static void
 parse_eviction(const char *value, sm_options *parsed)
 {
 	if (strcmp(value, "s3fifo") != 0 && strcmp(value, "none") != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid value for option \"%s\": \"%s\"", "eviction", value),
-				 errhint("Valid values are \"s3fifo\" and \"none\".")));
+		invalid_value("eviction", value, "Valid values are \"s3fifo\" and \"none\".");
 	parsed->evicts = strcmp(value, "s3fifo") == 0;
+}
+
+static void
+parse_shards(const char *value, sm_options *parsed)
+{
+	int shards;
+
+	if (!parse_int(value, &shards, 0, NULL) || shards < 1 || shards > SM_MAX_SHARDS ||
+		(shards & (shards - 1)) != 0)
+		invalid_value("shards", value,
+					  psprintf("It is a power of two, from 1 to %d.", SM_MAX_SHARDS));
+	parsed->shard_bits = (uint32) pg_leftmost_one_pos32((uint32) shards);
+}
+
+static void
+parse_promote_ratio(const char *value, sm_options *parsed)
+{
+	if (!parse_int(value, &parsed->promote_ratio, 0, NULL) ||
+		parsed->promote_ratio < 0 || parsed->promote_ratio > 100)
+		invalid_value("promote_ratio", value, "It is a percentage, from 0 to 100.");
+}
+
+/* A map with a small quota has fewer shards: each wants some pages of its own. */
+static uint32
+default_shard_bits(uint64 max_memory)
+{
+	uint32 bits = SM_MAP_SHARD_BITS;
+
+	while (max_memory != 0 && bits > 0 && max_memory >> bits < SHARD_MEMORY)
+		bits--;
+	return bits;
 }
 
 /* The text of an interval, whatever style the session likes. */
@@ -91,7 +130,7 @@ sm_options_parse(List *options, sm_options *parsed)
 {
 	ListCell *cell;
 
-	*parsed = (sm_options) {.evicts = true};
+	*parsed = (sm_options) {.evicts = true, .promote_ratio = -1};
 	foreach (cell, options)
 	{
 		DefElem *option = lfirst_node(DefElem, cell);
@@ -105,13 +144,31 @@ sm_options_parse(List *options, sm_options *parsed)
 			parsed->ttl = *ttl_in(defGetString(option));
 			parsed->has_ttl = true;
 		}
+		else if (strcmp(option->defname, "shards") == 0)
+		{
+			parse_shards(defGetString(option), parsed);
+			parsed->has_shards = true;
+		}
+		else if (strcmp(option->defname, "promote_ratio") == 0)
+			parse_promote_ratio(defGetString(option), parsed);
 		else
-			ereport(ERROR,
-					(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
-					 errmsg("invalid option \"%s\"", option->defname),
-					 errhint(
-						 "Valid options of a map are: max_memory, eviction, ttl.")));
+			ereport(
+				ERROR,
+				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
+				 errmsg("invalid option \"%s\"", option->defname),
+				 errhint(
+					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio.")));
 	}
+	if (!parsed->has_shards)
+		parsed->shard_bits = default_shard_bits(parsed->max_memory);
+}
+
+/* Makes a map do what its options say.  Takes its shards' locks, throws nothing. */
+void
+sm_options_apply(const sm_options *options, sm_map *map)
+{
+	sm_map_configure(map, options->max_memory, options->evicts);
+	sm_map_set_promote_ratio(map, options->promote_ratio);
 }
 
 /*

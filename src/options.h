@@ -8,15 +8,21 @@
 #include "datatype/timestamp.h"
 #include "nodes/pg_list.h"
 
+#include "engine/map.h"
+
 typedef struct sm_options
 {
 	uint64 max_memory; /* bytes; 0: no quota */
 	bool evicts;
 	bool has_ttl;
-	Interval ttl; /* of keys that are stored without one */
+	Interval ttl;	   /* of keys that are stored without one */
+	uint32 shard_bits; /* 2^shard_bits shards */
+	bool has_shards;   /* and it is not a default */
+	int promote_ratio; /* percent; -1: the setting's */
 } sm_options;
 
 extern void sm_options_parse(List *options, sm_options *parsed);
+extern void sm_options_apply(const sm_options *options, sm_map *map);
 extern int64 sm_ttl_expires(const Interval *ttl);
 extern char *sm_ttl_out(const Interval *ttl);
 

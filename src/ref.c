@@ -38,9 +38,6 @@
 #include "ref.h"
 #include "registry.h"
 
-/* What a shard should have of its map's quota, in bytes. */
-#define SHARD_MEMORY (256 * 1024)
-
 /* Milliseconds between two flushes of what a session has counted. */
 #define FLUSH_INTERVAL 1000
 
@@ -262,34 +259,6 @@ sm_not_a_map(Oid relid)
 			 "Create a map with syncmap.create, or with CREATE FOREIGN TABLE on the server of syncmap.")));
 }
 
-static void
-check_columns(Relation rel)
-{
-	static const char *const names[] = {"key", "value"};
-	TupleDesc desc = RelationGetDescr(rel);
-	int live = 0;
-	bool fits = true;
-
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		if (att->attisdropped)
-			continue;
-		if (live >= 2 || att->atttypid != TEXTOID ||
-			strcmp(NameStr(att->attname), names[live]) != 0)
-			fits = false;
-		live++;
-	}
-
-	if (!fits || live != 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("map \"%s\" does not have the columns of a map",
-						RelationGetRelationName(rel)),
-				 errhint("A map has the columns (key text, value text).")));
-}
-
 /* What this transaction may have done to a relation. */
 typedef struct own_changes
 {
@@ -297,9 +266,9 @@ typedef struct own_changes
 	bool altered;			  /* it may have altered it, too */
 } own_changes;
 
-/* Checks that the relation is a map. */
+/* Checks that the relation is a map, and notes what its entry in the registry says. */
 static own_changes
-check_relation(sm_ref *ref)
+check_relation(sm_ref *ref, sm_registration *entry)
 {
 	Relation rel = try_relation_open(ref->relid, NoLock);
 	own_changes changes;
@@ -308,24 +277,58 @@ check_relation(sm_ref *ref)
 		no_such_relation(ref->relid);
 	if (!sm_relation_is_map(ref->relid))
 		sm_not_a_map(ref->relid);
-	check_columns(rel);
+	sm_types_read(rel, &ref->types);
+	entry->rowtype = rel->rd_rel->reltype;
 	ref->temporary = RelationUsesLocalBuffers(rel);
 	changes.creator = rel->rd_createSubid;
 	changes.altered = CheckRelationLockedByMe(rel, AccessExclusiveLock, false);
 	relation_close(rel, NoLock);
 
+	entry->database = MyDatabaseId;
+	entry->relation = ref->relid;
+	entry->key_type = ref->types.key_type;
+	entry->value_type = ref->types.value_type;
+	entry->value_typmod = ref->types.value_typmod;
 	return changes;
 }
 
-/* A map with a small quota has fewer shards: each wants some pages of its own. */
-static uint32
-choose_shard_bits(uint64 max_memory)
+/* Does a map's entry have the types that its relation has? */
+static bool
+same_types(const sm_registration *a, const sm_registration *b)
 {
-	uint32 bits = SM_MAP_SHARD_BITS;
+	return a->key_type == b->key_type && a->value_type == b->value_type &&
+		a->value_typmod == b->value_typmod;
+}
 
-	while (max_memory != 0 && bits > 0 && max_memory >> bits < SHARD_MEMORY)
-		bits--;
-	return bits;
+/*
+ * Finds a relation's entry.  One of another relation that had its OID is removed
+ * (on a standby no hook does so), and so is one with other types that holds
+ * nothing, or whose map is to be cleared anyway: nobody has stored anything in it
+ * since the types were changed, under AccessExclusiveLock.
+ *
+ * Raises 42804 if the map holds keys or values of other types.
+ */
+static bool
+find_entry(const sm_registration *wanted, bool clears, sm_registration *entry)
+{
+	sm_map map;
+
+	if (!sm_registry_find(wanted->database, wanted->relation, entry))
+		return false;
+	if (entry->rowtype == wanted->rowtype && same_types(entry, wanted))
+		return true;
+
+	sm_registry_open(&map, entry);
+	if (entry->rowtype == wanted->rowtype && !clears && sm_count(&map) > 0)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg(
+				 "map \"%s\" holds keys and values of other types than its columns have",
+				 get_rel_name(wanted->relation)),
+			 errhint("Clear the map, or undo the ALTER TABLE.")));
+	sm_registry_remove(entry->id);
+	return false;
 }
 
 /*
@@ -335,7 +338,7 @@ choose_shard_bits(uint64 max_memory)
  * roll back, holds from its commit on, see lifecycle.c.
  */
 static void
-attach(sm_ref *ref, own_changes changes)
+attach(sm_ref *ref, const sm_registration *wanted, own_changes changes, bool clears)
 {
 	sm_registration entry;
 	sm_options options;
@@ -345,17 +348,19 @@ attach(sm_ref *ref, own_changes changes)
 	ref->has_ttl = options.has_ttl;
 	ref->ttl = options.ttl;
 
-	if (!sm_registry_find(MyDatabaseId, ref->relid, &entry))
+	if (!find_entry(wanted, clears, &entry))
 	{
 		sm_reconcile();
-		if (!sm_registry_add(MyDatabaseId, ref->relid,
-							 choose_shard_bits(options.max_memory), &entry, &is_new))
+		entry = *wanted;
+		entry.shard_bits = options.shard_bits;
+		if (!sm_registry_add(&entry, &is_new))
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
 				 errmsg("too many maps are in use"),
-				 errdetail("Map \"%s\" would be one more than syncmap.max_maps (%d).",
-						   get_rel_name(ref->relid), sm_guc_max_maps),
+				 errdetail(
+					 "Map \"%s\" would be one more than syncmap.max_maps (%d), each with up to %d shards.",
+					 get_rel_name(ref->relid), sm_guc_max_maps, 1 << SM_MAP_SHARD_BITS),
 				 errhint(
 					 "Drop maps that are not needed, or raise syncmap.max_maps and restart the server.")));
 	}
@@ -367,7 +372,7 @@ attach(sm_ref *ref, own_changes changes)
 	if (is_new && changes.altered && changes.creator == InvalidSubTransactionId)
 		options.evicts = false;
 	if (is_new || !changes.altered)
-		sm_map_configure(&ref->map, options.max_memory, options.evicts);
+		sm_options_apply(&options, &ref->map);
 }
 
 /* Marks the transaction, too, as relation_open does: PREPARE refuses it then. */
@@ -385,14 +390,21 @@ lock_relation(sm_ref *ref)
 }
 
 /*
- * The slow path of sm_ref_get, which says what it raises.  Takes the
- * relation's lock, and perhaps the registry's.
+ * The map of a relation, locked against DROP until the end of the transaction,
+ * for a call that needs all privileges in acl; clears: it is to be cleared.
+ *
+ * Errors: 55000 the library was not preloaded; 42P01 no such relation; 42809
+ * it is not a map; 42804 its columns are not a map's, or not those of what it
+ * holds; 42501 a privilege is missing; 53400 there are syncmap.max_maps maps
+ * already.
  */
 sm_ref *
-sm_ref_resolve(Oid relid, AclMode acl)
+sm_ref_resolve(Oid relid, AclMode acl, bool clears)
 {
+	static uint64 versions = 0;
 	Oid userid = GetUserId();
 	own_changes changes = {InvalidSubTransactionId, false};
+	sm_registration wanted = {0};
 	sm_ref *ref;
 	uint64 seen;
 
@@ -411,29 +423,50 @@ sm_ref_resolve(Oid relid, AclMode acl)
 	}
 
 	if (!ref->checked)
-		changes = check_relation(ref);
+		changes = check_relation(ref, &wanted);
 	if ((ref->acl & acl) != acl &&
 		pg_class_aclmask(relid, userid, acl, ACLMASK_ALL) != acl)
 		aclcheck_error(ACLCHECK_NO_PRIV, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
 	if (!ref->checked)
-		attach(ref, changes);
+	{
+		attach(ref, &wanted, changes, clears);
+		ref->version = ++versions;
+	}
 
 	/* what changed while we looked was good for this call only */
 	if (seen == invalidations)
 	{
 		ref->checked = true;
-		ref->acl |= acl;
+		ref->acl |= acl | SM_ACL_MAP;
+		if (ref->types.key_type == TEXTOID && ref->types.value_type == TEXTOID)
+			ref->acl |= SM_ACL_TEXT;
 	}
 	return ref;
 }
 
 /*
  * The engine said that ref's map is gone.  Looks its relation up again, which
- * may raise what sm_ref_get raises, and opens the new map's handle.
+ * may raise what sm_ref_resolve raises, and opens the new map's handle.  Keys and
+ * values that are at hand must fit that one, too: raises 40001 if they do not.
  */
 void
 sm_ref_renew(sm_ref *ref)
 {
+	sm_types types = ref->types;
+
 	invalidate(ref);
-	sm_ref_resolve(ref->relid, 0);
+	AcceptInvalidationMessages();
+	sm_ref_resolve(ref->relid, 0, false);
+	if (memcmp(&types, &ref->types, sizeof(types)) != 0)
+		sm_map_was_altered(ref->relid);
+}
+
+/* Raises 40001. */
+void
+sm_map_was_altered(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("map \"%s\" was altered meanwhile", get_rel_name(relid)),
+			 errhint("Try again.")));
 }

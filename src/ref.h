@@ -10,6 +10,14 @@
 #include "utils/acl.h"
 
 #include "port_pg.h"
+#include "types.h"
+
+/*
+ * Stand in acl beside the privileges: the reference is up to date; and keys and
+ * values are text.
+ */
+#define SM_ACL_MAP	((AclMode) 1 << 30)
+#define SM_ACL_TEXT ((AclMode) 1 << 31)
 
 /*
  * One a relation, private to the backend, at an address that stays.  A call
@@ -26,6 +34,8 @@ typedef struct sm_ref
 	bool temporary;			 /* and a temporary relation */
 	bool has_ttl;			 /* keys have that time to live by default */
 	Interval ttl;
+	sm_types types;
+	uint64 version; /* another one each time that any of this is looked up */
 	sm_map map;
 } sm_ref;
 
@@ -35,37 +45,17 @@ extern sm_ref *sm_ref_last;
 extern void sm_require_loaded(void);
 extern bool sm_relation_is_map(Oid relid);
 extern _Noreturn void sm_not_a_map(Oid relid);
-extern sm_ref *sm_ref_resolve(Oid relid, AclMode acl);
+extern sm_ref *sm_ref_resolve(Oid relid, AclMode acl, bool clears);
 extern void sm_ref_renew(sm_ref *ref);
+extern _Noreturn void sm_map_was_altered(Oid relid);
 extern void sm_ref_flush_reads(void);
 
+/* Is ref good for a call in this transaction that needs all of acl? */
 static inline bool
 sm_ref_fits(const sm_ref *ref, Oid relid, AclMode acl)
 {
 	return ref != NULL && ref->relid == relid && (ref->acl & acl) == acl &&
 		ref->lxid == SM_MY_LXID && ref->userid == GetUserId();
-}
-
-/*
- * The map of a relation, locked against DROP until the end of the transaction,
- * for a call that needs all privileges in acl.
- *
- * Errors: 55000 the library was not preloaded; 42P01 no such relation; 42809
- * it is not a map; 42804 its columns are not (key text, value text); 42501 a
- * privilege is missing; 53400 there are syncmap.max_maps maps already.
- */
-static inline sm_ref *
-sm_ref_get(FunctionCallInfo fcinfo, Oid relid, AclMode acl)
-{
-	sm_ref *ref = sm_ref_last;
-
-	if (likely(sm_ref_fits(ref, relid, acl)))
-		return ref;
-	ref = fcinfo->flinfo->fn_extra;
-	if (!sm_ref_fits(ref, relid, acl))
-		fcinfo->flinfo->fn_extra = ref = sm_ref_resolve(relid, acl);
-	sm_ref_last = ref;
-	return ref;
 }
 
 #endif /* SM_REF_H */

@@ -149,37 +149,33 @@ sm_registry_find(Oid database, Oid relation, sm_registration *found)
 }
 
 /*
- * Copies the entry of a relation to *added, and makes it first, with an empty
- * map of 2^shard_bits shards, if it has none.  False when there is no room for
- * another map.
+ * Makes an entry of what *wanted says, with an empty map, unless its relation has
+ * one, and copies the entry to *wanted.  False when there is no room for another
+ * map.
  */
 bool
-sm_registry_add(Oid database, Oid relation, uint32 shard_bits, sm_registration *added,
-				bool *is_new)
+sm_registry_add(sm_registration *wanted, bool *is_new)
 {
 	sm_registration *entry;
 
 	*is_new = false;
 	LWLockAcquire(registry_lock, LW_EXCLUSIVE);
-	entry = find_relation(database, relation);
+	entry = find_relation(wanted->database, wanted->relation);
 	if (entry == NULL && registry->length < (uint32) sm_guc_max_maps &&
-		take_shards(shard_bits, &added->first_shard))
+		take_shards(wanted->shard_bits, &wanted->first_shard))
 	{
 		sm_map map;
 
 		entry = &registry->entries[registry->length++];
-		entry->database = database;
-		entry->relation = relation;
+		*entry = *wanted;
 		entry->id = ++registry->last_id;
-		entry->first_shard = added->first_shard;
-		entry->shard_bits = shard_bits;
 		entry->stats_reset = 0;
 		sm_registry_open(&map, entry);
 		sm_map_create(&map);
 		*is_new = true;
 	}
 	if (entry != NULL)
-		*added = *entry;
+		*wanted = *entry;
 	LWLockRelease(registry_lock);
 
 	return entry != NULL;

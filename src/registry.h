@@ -13,6 +13,10 @@ typedef struct sm_registration
 {
 	Oid database;
 	Oid relation;
+	Oid rowtype; /* the relation's: another relation of that OID has another */
+	Oid key_type;
+	Oid value_type; /* of the values that are stored */
+	int32 value_typmod;
 	uint64 id; /* of the map; never reused */
 	uint32 first_shard;
 	uint32 shard_bits;
@@ -23,8 +27,7 @@ extern void sm_registry_request(void);
 extern void sm_registry_startup(void);
 
 extern bool sm_registry_find(Oid database, Oid relation, sm_registration *found);
-extern bool sm_registry_add(Oid database, Oid relation, uint32 shard_bits,
-							sm_registration *added, bool *is_new);
+extern bool sm_registry_add(sm_registration *entry, bool *is_new);
 extern void sm_registry_note_reset(uint64 id);
 extern void sm_registry_remove(uint64 id);
 extern void sm_registry_remove_relation(Oid database, Oid relation);

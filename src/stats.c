@@ -246,7 +246,7 @@ syncmap_reset_stats(PG_FUNCTION_ARGS)
 	owner = owner_of(relid);
 	if (OidIsValid(owner) && !has_privs_of_role(GetUserId(), owner))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, get_rel_name(relid));
-	ref = sm_ref_resolve(relid, 0);
+	ref = sm_ref_resolve(relid, 0, false);
 	sm_reset_stats(&ref->map);
 	sm_registry_note_reset(ref->map.id);
 	PG_RETURN_VOID();

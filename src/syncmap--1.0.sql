@@ -40,8 +40,10 @@ COMMENT ON SERVER syncmap IS
 -- Maps as a whole
 
 CREATE FUNCTION syncmap.create(name text, max_memory text DEFAULT NULL,
-							   eviction text DEFAULT NULL,
-							   ttl interval DEFAULT NULL)
+	eviction text DEFAULT NULL, ttl interval DEFAULT NULL,
+	key_type text DEFAULT 'text', value_type text DEFAULT 'text',
+	expires_at boolean DEFAULT false,
+	shards integer DEFAULT NULL, promote_ratio integer DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'syncmap_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
@@ -61,8 +63,9 @@ RETURNS void
 AS 'MODULE_PATHNAME', 'syncmap_clear'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 
-COMMENT ON FUNCTION syncmap.create(text, text, text, interval) IS
-	'creates a map: a foreign table (key text, value text) on the server syncmap';
+COMMENT ON FUNCTION syncmap.create(text, text, text, interval, text, text, boolean, integer,
+	integer) IS
+	'creates a map: a foreign table (key, value) on the server syncmap';
 COMMENT ON FUNCTION syncmap.drop(regclass) IS
 	'drops a map';
 COMMENT ON FUNCTION syncmap.count(regclass) IS
@@ -72,21 +75,52 @@ COMMENT ON FUNCTION syncmap.clear(regclass) IS
 
 -- ---------------------------------------------------------------------------
 -- One key
+--
+-- Each function comes for keys of type text and for those of other types, and
+-- with values of type text and of other types.  A literal of unknown type is
+-- taken for text, and converted to the map's type by that type's input function.
 
 CREATE FUNCTION syncmap.get(map regclass, key text)
 RETURNS text
 AS 'MODULE_PATHNAME', 'syncmap_get'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
+CREATE FUNCTION syncmap.get(map regclass, key anycompatible)
+RETURNS text
+AS 'MODULE_PATHNAME', 'syncmap_get_typed'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
+CREATE FUNCTION syncmap.get(map regclass, key anycompatible, "as" anyelement)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'syncmap_get_typed'
+LANGUAGE C STABLE PARALLEL SAFE;
+
 CREATE FUNCTION syncmap.contains(map regclass, key text)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_contains'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
+CREATE FUNCTION syncmap.contains(map regclass, key anycompatible)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_contains_typed'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
 CREATE FUNCTION syncmap.put(map regclass, key text, value text,
-							ttl interval DEFAULT NULL)
+	ttl interval DEFAULT NULL)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_put'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.put(map regclass, key anycompatible, value text,
+	ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_put_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.put(map regclass, key anycompatible, value anyelement,
+	ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_put_typed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION syncmap.delete(map regclass, key text)
@@ -94,11 +128,29 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_delete'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
+CREATE FUNCTION syncmap.delete(map regclass, key anycompatible)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_delete_typed'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
 CREATE FUNCTION syncmap.get_or_put(map regclass, key text, value text,
-								   ttl interval DEFAULT NULL,
-								   OUT actual text, OUT loaded boolean)
+	ttl interval DEFAULT NULL, OUT actual text, OUT loaded boolean)
 RETURNS record
 AS 'MODULE_PATHNAME', 'syncmap_get_or_put'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.get_or_put(map regclass, key anycompatible,
+	value text, ttl interval DEFAULT NULL, OUT actual text,
+	OUT loaded boolean)
+RETURNS record
+AS 'MODULE_PATHNAME', 'syncmap_get_or_put_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.get_or_put(map regclass, key anycompatible,
+	value anyelement, ttl interval DEFAULT NULL, OUT actual anyelement,
+	OUT loaded boolean)
+RETURNS record
+AS 'MODULE_PATHNAME', 'syncmap_get_or_put_typed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION syncmap.get_and_delete(map regclass, key text)
@@ -106,16 +158,51 @@ RETURNS text
 AS 'MODULE_PATHNAME', 'syncmap_get_and_delete'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
+CREATE FUNCTION syncmap.get_and_delete(map regclass, key anycompatible)
+RETURNS text
+AS 'MODULE_PATHNAME', 'syncmap_get_and_delete_typed'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.get_and_delete(map regclass, key anycompatible,
+	"as" anyelement)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'syncmap_get_and_delete_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION syncmap.swap(map regclass, key text, value text,
-							 ttl interval DEFAULT NULL)
+	ttl interval DEFAULT NULL)
 RETURNS text
 AS 'MODULE_PATHNAME', 'syncmap_swap'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION syncmap.swap(map regclass, key anycompatible, value text,
+	ttl interval DEFAULT NULL)
+RETURNS text
+AS 'MODULE_PATHNAME', 'syncmap_swap_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.swap(map regclass, key anycompatible,
+	value anyelement, ttl interval DEFAULT NULL)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'syncmap_swap_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION syncmap.compare_and_swap(map regclass, key text, old text,
-										 new text, ttl interval DEFAULT NULL)
+	new text, ttl interval DEFAULT NULL)
 RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_compare_and_swap'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.compare_and_swap(map regclass, key anycompatible,
+	old text, new text, ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_compare_and_swap_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.compare_and_swap(map regclass, key anycompatible,
+	old anyelement, new anyelement, ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_compare_and_swap_typed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION syncmap.compare_and_delete(map regclass, key text, old text)
@@ -123,10 +210,28 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_compare_and_delete'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
+CREATE FUNCTION syncmap.compare_and_delete(map regclass, key anycompatible,
+	old text)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_compare_and_delete_typed'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.compare_and_delete(map regclass, key anycompatible,
+	old anyelement)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_compare_and_delete_typed'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
+
 CREATE FUNCTION syncmap.increment(map regclass, key text, by bigint DEFAULT 1,
-								  ttl interval DEFAULT NULL)
+	ttl interval DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'syncmap_increment'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.increment(map regclass, key anycompatible,
+	by bigint DEFAULT 1, ttl interval DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'syncmap_increment_typed'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
 CREATE FUNCTION syncmap.expire(map regclass, key text, ttl interval)
@@ -134,61 +239,124 @@ RETURNS boolean
 AS 'MODULE_PATHNAME', 'syncmap_expire'
 LANGUAGE C VOLATILE PARALLEL UNSAFE;
 
+CREATE FUNCTION syncmap.expire(map regclass, key anycompatible, ttl interval)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_expire_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
 CREATE FUNCTION syncmap.ttl(map regclass, key text)
 RETURNS interval
 AS 'MODULE_PATHNAME', 'syncmap_ttl'
 LANGUAGE C STABLE STRICT PARALLEL SAFE;
 
+CREATE FUNCTION syncmap.ttl(map regclass, key anycompatible)
+RETURNS interval
+AS 'MODULE_PATHNAME', 'syncmap_ttl_typed'
+LANGUAGE C STABLE STRICT PARALLEL SAFE;
+
 COMMENT ON FUNCTION syncmap.get(regclass, text) IS
 	'returns the value of a key, NULL if there is none';
+COMMENT ON FUNCTION syncmap.get(regclass, anycompatible) IS
+	'returns the value of a key, NULL if there is none';
+COMMENT ON FUNCTION syncmap.get(regclass, anycompatible, anyelement) IS
+	'returns the value of a key in its own type, that of the last argument';
 COMMENT ON FUNCTION syncmap.contains(regclass, text) IS
+	'is the key there?';
+COMMENT ON FUNCTION syncmap.contains(regclass, anycompatible) IS
 	'is the key there?';
 COMMENT ON FUNCTION syncmap.put(regclass, text, text, interval) IS
 	'stores a value; true if the key is new';
+COMMENT ON FUNCTION syncmap.put(regclass, anycompatible, text, interval) IS
+	'stores a value; true if the key is new';
+COMMENT ON FUNCTION syncmap.put(regclass, anycompatible, anyelement, interval) IS
+	'stores a value; true if the key is new';
 COMMENT ON FUNCTION syncmap.delete(regclass, text) IS
+	'removes a key; true if it was there';
+COMMENT ON FUNCTION syncmap.delete(regclass, anycompatible) IS
 	'removes a key; true if it was there';
 COMMENT ON FUNCTION syncmap.get_or_put(regclass, text, text, interval) IS
 	'returns the value of a key (loaded), or stores and returns the one given';
+COMMENT ON FUNCTION syncmap.get_or_put(regclass, anycompatible, text, interval) IS
+	'returns the value of a key (loaded), or stores and returns the one given';
+COMMENT ON FUNCTION syncmap.get_or_put(regclass, anycompatible, anyelement, interval) IS
+	'returns the value of a key (loaded), or stores and returns the one given';
 COMMENT ON FUNCTION syncmap.get_and_delete(regclass, text) IS
 	'removes a key and returns its value, NULL if there was none';
+COMMENT ON FUNCTION syncmap.get_and_delete(regclass, anycompatible) IS
+	'removes a key and returns its value, NULL if there was none';
+COMMENT ON FUNCTION syncmap.get_and_delete(regclass, anycompatible, anyelement) IS
+	'removes a key and returns its value in its own type, that of the last argument';
 COMMENT ON FUNCTION syncmap.swap(regclass, text, text, interval) IS
+	'stores a value and returns the one before, NULL if there was none';
+COMMENT ON FUNCTION syncmap.swap(regclass, anycompatible, text, interval) IS
+	'stores a value and returns the one before, NULL if there was none';
+COMMENT ON FUNCTION syncmap.swap(regclass, anycompatible, anyelement, interval) IS
 	'stores a value and returns the one before, NULL if there was none';
 COMMENT ON FUNCTION syncmap.compare_and_swap(regclass, text, text, text, interval) IS
 	'stores a new value if the old one is there, byte for byte; true if it did';
+COMMENT ON FUNCTION syncmap.compare_and_swap(regclass, anycompatible, text, text, interval) IS
+	'stores a new value if the old one is there, byte for byte; true if it did';
+COMMENT ON FUNCTION syncmap.compare_and_swap(regclass, anycompatible, anyelement, anyelement, interval) IS
+	'stores a new value if the old one is there, byte for byte; true if it did';
 COMMENT ON FUNCTION syncmap.compare_and_delete(regclass, text, text) IS
+	'removes a key if the old value is there, byte for byte; true if it did';
+COMMENT ON FUNCTION syncmap.compare_and_delete(regclass, anycompatible, text) IS
+	'removes a key if the old value is there, byte for byte; true if it did';
+COMMENT ON FUNCTION syncmap.compare_and_delete(regclass, anycompatible, anyelement) IS
 	'removes a key if the old value is there, byte for byte; true if it did';
 COMMENT ON FUNCTION syncmap.increment(regclass, text, bigint, interval) IS
 	'adds to a value that is a number, 0 if there is none; returns the sum';
-
+COMMENT ON FUNCTION syncmap.increment(regclass, anycompatible, bigint, interval) IS
+	'adds to a value that is a number, 0 if there is none; returns the sum';
 COMMENT ON FUNCTION syncmap.expire(regclass, text, interval) IS
+	'lets a key expire after that time, never if NULL; true if it is there';
+COMMENT ON FUNCTION syncmap.expire(regclass, anycompatible, interval) IS
 	'lets a key expire after that time, never if NULL; true if it is there';
 COMMENT ON FUNCTION syncmap.ttl(regclass, text) IS
 	'returns the time a key has left; NULL if it never expires or is not there';
+COMMENT ON FUNCTION syncmap.ttl(regclass, anycompatible) IS
+	'returns the time a key has left; NULL if it never expires or is not there';
 
 -- ---------------------------------------------------------------------------
--- Many keys
+-- Many keys.  Arrays may have elements of any type.
 
-CREATE FUNCTION syncmap.get_many(map regclass, keys text[])
+CREATE FUNCTION syncmap.get_many(map regclass, keys anycompatiblearray)
 RETURNS text[]
 AS 'MODULE_PATHNAME', 'syncmap_get_many'
 LANGUAGE C STABLE STRICT PARALLEL SAFE COST 100;
 
-CREATE FUNCTION syncmap.put_many(map regclass, keys text[], "values" text[],
-								 ttl interval DEFAULT NULL)
+CREATE FUNCTION syncmap.get_many(map regclass, keys anycompatiblearray,
+	"as" anyelement)
+RETURNS anyarray
+AS 'MODULE_PATHNAME', 'syncmap_get_many'
+LANGUAGE C STABLE PARALLEL SAFE COST 100;
+
+CREATE FUNCTION syncmap.put_many(map regclass, keys anycompatiblearray,
+	"values" anyarray, ttl interval DEFAULT NULL)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'syncmap_put_many'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
 
-CREATE FUNCTION syncmap.delete_many(map regclass, keys text[])
+CREATE FUNCTION syncmap.put_many(map regclass, keys anycompatiblearray,
+	"values" text, ttl interval DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'syncmap_put_many'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+
+CREATE FUNCTION syncmap.delete_many(map regclass, keys anycompatiblearray)
 RETURNS bigint
 AS 'MODULE_PATHNAME', 'syncmap_delete_many'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 100;
 
-COMMENT ON FUNCTION syncmap.get_many(regclass, text[]) IS
+COMMENT ON FUNCTION syncmap.get_many(regclass, anycompatiblearray) IS
 	'returns the values of keys, in their order, NULL where there is none';
-COMMENT ON FUNCTION syncmap.put_many(regclass, text[], text[], interval) IS
+COMMENT ON FUNCTION syncmap.get_many(regclass, anycompatiblearray, anyelement) IS
+	'returns the values of keys in their own type, that of the last argument';
+COMMENT ON FUNCTION syncmap.put_many(regclass, anycompatiblearray, anyarray, interval) IS
 	'stores values; returns the number of keys that are new';
-COMMENT ON FUNCTION syncmap.delete_many(regclass, text[]) IS
+COMMENT ON FUNCTION syncmap.put_many(regclass, anycompatiblearray, text, interval) IS
+	'stores the values of an array''s text; returns the number of keys that are new';
+COMMENT ON FUNCTION syncmap.delete_many(regclass, anycompatiblearray) IS
 	'removes keys; returns the number of those that were there';
 
 -- ---------------------------------------------------------------------------

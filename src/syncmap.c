@@ -12,6 +12,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
+#include "ddl.h"
 #include "guc.h"
 #include "lifecycle.h"
 #include "port_pg.h"
@@ -57,6 +58,7 @@ _PG_init(void)
 
 	sm_guc_init();
 	sm_lifecycle_init();
+	sm_ddl_init();
 	sm_worker_init();
 
 	prev_shmem_request_hook = shmem_request_hook;

@@ -1,0 +1,499 @@
+/*
+ * fdw_modify.c
+ *	  Writing a map as a table: INSERT, UPDATE, DELETE, COPY, TRUNCATE.
+ *
+ * As with the functions, each row is an operation of its own: it takes effect at
+ * once, for everybody, and ROLLBACK does not undo it.
+ *
+ * An UPDATE or DELETE first reads its rows.  When it writes one, the value may be
+ * another one already.  Where the statement has looked at values, in WHERE, or in
+ * what it sets, that is an error (40001), so that no change of others is lost, and
+ * nothing is deleted that did not qualify; where it has not, it makes no difference.
+ */
+#include "compat.h"
+
+#include "access/sysattr.h"
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/appendinfo.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "parser/parsetree.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/timestamp.h"
+
+#include "fdw.h"
+#include "options.h"
+
+typedef struct modify_state
+{
+	Oid relid;
+	sm_types types;
+	sm_call call;
+	bool ignores_conflicts; /* ON CONFLICT DO NOTHING */
+	bool compares;			/* the value must still be what was read */
+	/* where the row that was read stands in the plan's slot */
+	AttrNumber old_key;
+	AttrNumber old_value;
+	AttrNumber old_expires;
+	uint64 room[3]; /* of the old key and value, and of the new value */
+} modify_state;
+
+/* A row's columns, and as bytes. */
+typedef struct row_bytes
+{
+	sm_bytes key;
+	sm_bytes value;
+	int64 expires;
+} row_bytes;
+
+/* ---- planning ---- */
+
+static void
+add_identity(PlannerInfo *root, Index rtindex, Relation relation, const char *name,
+			 AttrNumber column)
+{
+	Form_pg_attribute att;
+
+	if (column == InvalidAttrNumber)
+		return;
+	att = TupleDescAttr(RelationGetDescr(relation), column - 1);
+	add_row_identity_var(root,
+						 makeVar(rtindex, column, att->atttypid, att->atttypmod,
+								 att->attcollation, 0),
+						 rtindex, SM_JUNK_NAME(name, att->atttypid));
+}
+
+/* AddForeignUpdateTargets: the row as it was read. */
+static void
+add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
+				   Relation target_relation)
+{
+	sm_types types;
+
+	sm_types_read(target_relation, &types);
+	add_identity(root, rtindex, target_relation, "key", types.key_column);
+	add_identity(root, rtindex, target_relation, "value", types.value_column);
+	add_identity(root, rtindex, target_relation, "expires", types.expires_column);
+}
+
+/* Is any column but the key used in the conditions, or in what an UPDATE sets? */
+static bool
+looks_at_values(PlannerInfo *root, Index rtindex, AttrNumber key)
+{
+	RelOptInfo *rel = root->simple_rel_array[rtindex];
+	Bitmapset *attrs = NULL;
+	ListCell *cell;
+
+	if (rel->reloptkind != RELOPT_BASEREL || bms_num_members(root->all_baserels) > 1)
+		return true;
+	foreach (cell, rel->baserestrictinfo)
+		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause, rtindex,
+					   &attrs);
+	foreach (cell, root->processed_tlist)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, cell);
+
+		if (!target->resjunk)
+			pull_varattnos((Node *) target->expr, rtindex, &attrs);
+	}
+	attrs = bms_del_member(attrs, key - FirstLowInvalidHeapAttributeNumber);
+	attrs =
+		bms_del_member(attrs,
+					   TableOidAttributeNumber - FirstLowInvalidHeapAttributeNumber);
+	return !bms_is_empty(attrs);
+}
+
+/* PlanForeignModify: whether values must be what they were when they were read. */
+static List *
+plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
+			int subplan_index)
+{
+	bool compares = false;
+	RangeTblEntry *rte = planner_rt_fetch(resultRelation, root);
+
+	if (plan->operation != CMD_INSERT)
+		compares = (plan->operation == CMD_DELETE && plan->returningLists != NIL) ||
+			looks_at_values(root, resultRelation, get_attnum(rte->relid, "key"));
+	return list_make1(makeInteger(compares));
+}
+
+/* ---- rows as bytes ---- */
+
+static modify_state *
+make_state(Relation relation)
+{
+	modify_state *state = palloc0(sizeof(modify_state));
+
+	state->relid = RelationGetRelid(relation);
+	state->call.ref = sm_ref_last;
+	if (!sm_ref_fits(state->call.ref, state->relid, SM_ACL_MAP))
+		sm_ref_last = state->call.ref = sm_ref_resolve(state->relid, 0, false);
+	state->types = state->call.ref->types;
+	return state;
+}
+
+/* Raises 23502. */
+static _Noreturn void
+null_column(const modify_state *state, AttrNumber column)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NOT_NULL_VIOLATION),
+			 errmsg("null value in column \"%s\" of map \"%s\"",
+					get_attname(state->relid, column, false),
+					get_rel_name(state->relid)),
+			 errhint("A map has no nulls: delete the key instead.")));
+}
+
+static Datum
+column_of(const modify_state *state, TupleTableSlot *slot, AttrNumber column)
+{
+	bool isnull;
+	Datum datum = slot_getattr(slot, column, &isnull);
+
+	if (isnull)
+		null_column(state, column);
+	return datum;
+}
+
+/* The row in a slot as it is to be stored. */
+static row_bytes
+new_row(modify_state *state, TupleTableSlot *slot, bool is_new)
+{
+	const sm_types *types = &state->types;
+	row_bytes row = {.expires = SM_NEVER};
+	bool isnull = true;
+
+	row.key = sm_key_bytes(types->key_type, column_of(state, slot, types->key_column),
+						   &state->call.room[0]);
+	row.value = sm_value_bytes(types, column_of(state, slot, types->value_column),
+							   &state->room[2]);
+	sm_check_key(row.key);
+	if (types->expires_column != InvalidAttrNumber)
+	{
+		Datum expires = slot_getattr(slot, types->expires_column, &isnull);
+
+		if (!isnull)
+			row.expires = Max(DatumGetTimestampTz(expires), 1);
+	}
+	/* a null that an UPDATE has found, or set, is one */
+	if (isnull && (is_new || types->expires_column == InvalidAttrNumber) &&
+		state->call.ref->has_ttl)
+		row.expires = sm_ttl_expires(&state->call.ref->ttl);
+	return row;
+}
+
+/* The row that was read, for an UPDATE or DELETE. */
+static row_bytes
+old_row(modify_state *state, TupleTableSlot *plan_slot)
+{
+	const sm_types *types = &state->types;
+	row_bytes row = {.expires = SM_NEVER};
+
+	row.key = sm_key_bytes(types->key_type, column_of(state, plan_slot, state->old_key),
+						   &state->room[0]);
+	row.value = sm_value_bytes(types, column_of(state, plan_slot, state->old_value),
+							   &state->room[1]);
+	return row;
+}
+
+/* ---- operations on a row ---- */
+
+/* Starts with another row.  False if syncmap.enabled is off: nothing is done. */
+static bool
+begin(modify_state *state)
+{
+	sm_call_begin(&state->call, state->relid, &state->types);
+	return sm_guc_enabled;
+}
+
+/* Stores a key that is not there.  Returns SM_FOUND if it is. */
+static sm_status
+insert(modify_state *state, row_bytes row)
+{
+	sm_call *call = &state->call;
+	sm_buffer nothing = {NULL, 0, 0};
+	sm_status status;
+
+	call->wanted = row.key.len + row.value.len;
+	do
+	{
+		status =
+			sm_get_or_put(&call->ref->map, row.key, row.value, row.expires, &nothing);
+		if (status == SM_TOO_SMALL)
+			status = SM_FOUND;
+	} while (!sm_call_done(call, status));
+	return call->status;
+}
+
+/* Stores a value where the old one is.  SM_MISMATCH, SM_ABSENT: it is not there. */
+static sm_status
+replace(modify_state *state, row_bytes old, row_bytes row)
+{
+	sm_call *call = &state->call;
+
+	call->wanted = row.key.len + row.value.len;
+	while (!sm_call_done(call,
+						 sm_compare_and_swap(&call->ref->map, row.key, old.value,
+											 row.value, row.expires)))
+		;
+	return call->status;
+}
+
+/* Stores a value where there is any. */
+static sm_status
+replace_any(modify_state *state, row_bytes old, row_bytes row)
+{
+	sm_call *call = &state->call;
+
+	while (replace(state, old, row) == SM_MISMATCH)
+	{
+		CHECK_FOR_INTERRUPTS();
+		sm_call_prepare(call);
+		while (!sm_call_done(call, sm_get(&call->ref->map, row.key, &call->value)))
+			;
+		if (call->status == SM_ABSENT)
+			break;
+		old.value = (sm_bytes) {call->value.data, call->value.len};
+	}
+	return call->status;
+}
+
+static sm_status delete (modify_state *state, row_bytes old)
+{
+	sm_call *call = &state->call;
+
+	while (!sm_call_done(call,
+						 state->compares ? sm_compare_and_delete(&call->ref->map,
+																 old.key, old.value) :
+										   sm_delete(&call->ref->map, old.key)))
+		;
+	return call->status;
+}
+
+/* Raises 40001 if another session has changed the value that was read. */
+static void
+check_unchanged(const modify_state *state, sm_status status)
+{
+	if (status == SM_MISMATCH)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg(
+				 "could not change map \"%s\" due to a concurrent change of the same key",
+				 get_rel_name(state->relid)),
+			 errhint(
+				 "Try again, or use syncmap.increment or syncmap.compare_and_swap.")));
+}
+
+/* Raises 23505. */
+static _Noreturn void
+duplicate_key(const modify_state *state, sm_bytes key)
+{
+	Oid output;
+	bool is_varlena;
+	Datum datum = sm_key_datum(state->types.key_type, key);
+
+	getTypeOutputInfo(state->types.key_type, &output, &is_varlena);
+	ereport(ERROR,
+			(errcode(ERRCODE_UNIQUE_VIOLATION),
+			 errmsg("duplicate key in map \"%s\"", get_rel_name(state->relid)),
+			 errdetail("Key (key)=(%s) already exists.",
+					   OidOutputFunctionCall(output, datum)),
+			 errhint(
+				 "syncmap.put replaces its value; ON CONFLICT DO NOTHING leaves it.")));
+}
+
+/* ---- what the executor calls ---- */
+
+static void
+begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private,
+			 int subplan_index, int eflags)
+{
+	const ModifyTable *plan = (const ModifyTable *) mtstate->ps.plan;
+	modify_state *state;
+	List *targets;
+	TupleDesc desc;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	result->ri_FdwState = state = make_state(result->ri_RelationDesc);
+	state->ignores_conflicts = plan->onConflictAction == ONCONFLICT_NOTHING;
+	state->compares = intVal(linitial(fdw_private)) != 0;
+	if (plan->operation == CMD_INSERT)
+		return;
+
+	targets = outerPlanState(mtstate)->plan->targetlist;
+	desc = RelationGetDescr(result->ri_RelationDesc);
+	state->old_key =
+		ExecFindJunkAttributeInTlist(targets,
+									 SM_JUNK_NAME("key", state->types.key_type));
+	state->old_value =
+		ExecFindJunkAttributeInTlist(targets,
+									 SM_JUNK_NAME("value", state->types.value_type));
+	if (state->types.expires_column != InvalidAttrNumber)
+		state->old_expires = ExecFindJunkAttributeInTlist(
+			targets,
+			SM_JUNK_NAME("expires",
+						 TupleDescAttr(desc, state->types.expires_column - 1)
+							 ->atttypid));
+	if (state->old_key == InvalidAttrNumber || state->old_value == InvalidAttrNumber)
+		elog(ERROR, "could not find the row that was read");
+}
+
+/* COPY, and rows that come from a partitioned table. */
+static void
+begin_insert(ModifyTableState *mtstate, ResultRelInfo *result)
+{
+	const ModifyTable *plan = (const ModifyTable *) mtstate->ps.plan;
+	modify_state *state = make_state(result->ri_RelationDesc);
+
+	state->ignores_conflicts =
+		plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING;
+	result->ri_FdwState = state;
+}
+
+static TupleTableSlot *
+exec_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+			TupleTableSlot *plan_slot)
+{
+	modify_state *state = result->ri_FdwState;
+	row_bytes row;
+
+	if (!begin(state))
+		return NULL;
+	row = new_row(state, slot, true);
+	if (insert(state, row) == SM_ABSENT)
+		return slot;
+	if (!state->ignores_conflicts)
+		duplicate_key(state, row.key);
+	return NULL;
+}
+
+/* The key changes: the new one first, so that nothing is lost. */
+static sm_status
+move(modify_state *state, row_bytes old, row_bytes row)
+{
+	sm_call *call = &state->call;
+	sm_status status;
+
+	if (insert(state, row) != SM_ABSENT)
+		duplicate_key(state, row.key);
+	status = delete (state, old);
+	while (
+		status != SM_FOUND &&
+		!sm_call_done(call, sm_compare_and_delete(&call->ref->map, row.key, row.value)))
+		;
+	return status;
+}
+
+static TupleTableSlot *
+exec_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+			TupleTableSlot *plan_slot)
+{
+	modify_state *state = result->ri_FdwState;
+	row_bytes old;
+	row_bytes row;
+	sm_status status;
+
+	if (!begin(state))
+		return NULL;
+	old = old_row(state, plan_slot);
+	row = new_row(state, slot, false);
+	if (old.key.len != row.key.len ||
+		memcmp(old.key.data, row.key.data, row.key.len) != 0)
+		status = move(state, old, row);
+	else if (state->compares)
+		status = replace(state, old, row);
+	else
+		status = replace_any(state, old, row);
+	check_unchanged(state, status);
+	return status == SM_FOUND ? slot : NULL;
+}
+
+/* Fills the slot with the row that was read, for RETURNING. */
+static void
+return_old_row(const modify_state *state, TupleTableSlot *slot,
+			   TupleTableSlot *plan_slot)
+{
+	const sm_types *types = &state->types;
+
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	slot->tts_values[types->key_column - 1] =
+		slot_getattr(plan_slot, state->old_key,
+					 &slot->tts_isnull[types->key_column - 1]);
+	slot->tts_values[types->value_column - 1] =
+		slot_getattr(plan_slot, state->old_value,
+					 &slot->tts_isnull[types->value_column - 1]);
+	if (types->expires_column != InvalidAttrNumber)
+		slot->tts_values[types->expires_column - 1] =
+			slot_getattr(plan_slot, state->old_expires,
+						 &slot->tts_isnull[types->expires_column - 1]);
+	ExecStoreVirtualTuple(slot);
+}
+
+static TupleTableSlot *
+exec_delete(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+			TupleTableSlot *plan_slot)
+{
+	modify_state *state = result->ri_FdwState;
+	sm_status status;
+
+	if (!begin(state))
+		return NULL;
+	status = delete (state, old_row(state, plan_slot));
+	check_unchanged(state, status);
+	if (status != SM_FOUND)
+		return NULL;
+	return_old_row(state, slot, plan_slot);
+	return slot;
+}
+
+static void
+exec_truncate(List *relations, DropBehavior behavior, bool restart_seqs)
+{
+	ListCell *cell;
+
+	foreach (cell, relations)
+	{
+		Relation relation = lfirst(cell);
+		sm_call call = {
+			.ref = sm_ref_resolve(RelationGetRelid(relation), 0, true),
+		};
+
+		while (sm_guc_enabled && !sm_call_done(&call, sm_clear(&call.ref->map)))
+			;
+	}
+}
+
+static int
+is_updatable(Relation relation)
+{
+	return (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE);
+}
+
+static void
+explain_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private,
+			   int subplan_index, ExplainState *es)
+{
+	ExplainPropertyText("Effects", "immediate, not undone by ROLLBACK", es);
+}
+
+void
+sm_fdw_modify_routines(FdwRoutine *routine)
+{
+	routine->AddForeignUpdateTargets = add_update_targets;
+	routine->PlanForeignModify = plan_modify;
+	routine->BeginForeignModify = begin_modify;
+	routine->ExecForeignInsert = exec_insert;
+	routine->ExecForeignUpdate = exec_update;
+	routine->ExecForeignDelete = exec_delete;
+	routine->BeginForeignInsert = begin_insert;
+	routine->ExecForeignTruncate = exec_truncate;
+	routine->IsForeignRelUpdatable = is_updatable;
+	routine->ExplainForeignModify = explain_modify;
+}

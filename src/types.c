@@ -1,0 +1,339 @@
+/*
+ * types.c
+ *	  Keys and values as bytes.
+ *
+ * The bytes of a type stay what they are as long as it has its OID: a composite
+ * type that a foreign table uses may get and lose attributes, which its values
+ * stand as those of a table do, but PostgreSQL refuses to change their types.
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "executor/executor.h"
+#include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
+#include "parser/parse_coerce.h"
+#include "port/pg_bswap.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/uuid.h"
+
+#include "types.h"
+
+#define COLUMNS_HINT \
+	"A map has the columns key (text, bytea, integer, bigint, or uuid), value (of any type), and, if you like, expires_at (timestamp with time zone)."
+
+/* ---- a map's columns ---- */
+
+static bool
+is_key_type(Oid type)
+{
+	switch (type)
+	{
+		case TEXTOID:
+		case BYTEAOID:
+		case INT4OID:
+		case INT8OID:
+		case UUIDOID:
+			return true;
+		default:
+			return false;
+	}
+}
+
+static _Noreturn void
+bad_column(Relation rel, const char *column, Oid type)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg("column \"%s\" of map \"%s\" cannot have type %s", column,
+					RelationGetRelationName(rel), format_type_be(type)),
+			 errhint(COLUMNS_HINT)));
+}
+
+static void
+require_column(Relation rel, const char *column, AttrNumber number)
+{
+	if (number == InvalidAttrNumber)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("map \"%s\" lacks the column \"%s\"",
+						RelationGetRelationName(rel), column),
+				 errhint(COLUMNS_HINT)));
+}
+
+/* What the columns of a map are.  Raises 42804 if they are not those of a map. */
+void
+sm_types_read(Relation rel, sm_types *types)
+{
+	TupleDesc desc = RelationGetDescr(rel);
+
+	memset(types, 0, sizeof(*types)); /* its padding, too: it is compared */
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *name = NameStr(att->attname);
+
+		if (att->attisdropped)
+			continue;
+		if (strcmp(name, "key") == 0)
+		{
+			if (!is_key_type(att->atttypid))
+				bad_column(rel, name, att->atttypid);
+			types->key_column = att->attnum;
+			types->key_type = att->atttypid;
+		}
+		else if (strcmp(name, "value") == 0)
+		{
+			types->value_column = att->attnum;
+			types->value_type = att->atttypid;
+			types->value_typmod = att->atttypmod;
+			types->value_len = att->attlen;
+			types->value_byval = att->attbyval;
+		}
+		else if (strcmp(name, "expires_at") == 0)
+		{
+			if (att->atttypid != TIMESTAMPTZOID)
+				bad_column(rel, name, att->atttypid);
+			types->expires_column = att->attnum;
+		}
+		else
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("map \"%s\" cannot have a column \"%s\"",
+							RelationGetRelationName(rel), name),
+					 errhint(COLUMNS_HINT)));
+	}
+	require_column(rel, "key", types->key_column);
+	require_column(rel, "value", types->value_column);
+}
+
+/* ---- keys ---- */
+
+/*
+ * The bytes of a key, in place or in room: unsigned comparison of bytes is
+ * the type's order.
+ */
+sm_bytes
+sm_key_bytes(Oid type, Datum key, uint64 *room)
+{
+	struct varlena *varlena;
+
+	switch (type)
+	{
+		case INT4OID:
+		{
+			uint32 bits = pg_hton32((uint32) DatumGetInt32(key) ^ 0x80000000U);
+
+			memcpy(room, &bits, sizeof(bits));
+			return (sm_bytes) {room, sizeof(bits)};
+		}
+		case INT8OID:
+		{
+			uint64 bits =
+				pg_hton64((uint64) DatumGetInt64(key) ^ (UINT64CONST(1) << 63));
+
+			memcpy(room, &bits, sizeof(bits));
+			return (sm_bytes) {room, sizeof(bits)};
+		}
+		case UUIDOID:
+			return (sm_bytes) {DatumGetPointer(key), UUID_LEN};
+		default:
+			varlena = PG_DETOAST_DATUM_PACKED(key);
+			return (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
+	}
+}
+
+static Datum
+varlena_datum(sm_bytes bytes)
+{
+	struct varlena *varlena = palloc(VARHDRSZ + bytes.len);
+
+	SET_VARSIZE(varlena, VARHDRSZ + bytes.len);
+	memcpy(VARDATA(varlena), bytes.data, bytes.len);
+	return PointerGetDatum(varlena);
+}
+
+/* And back: a datum of its own. */
+Datum
+sm_key_datum(Oid type, sm_bytes key)
+{
+	switch (type)
+	{
+		case INT4OID:
+		{
+			uint32 bits;
+
+			memcpy(&bits, key.data, sizeof(bits));
+			return Int32GetDatum((int32) (pg_ntoh32(bits) ^ 0x80000000U));
+		}
+		case INT8OID:
+		{
+			uint64 bits;
+
+			memcpy(&bits, key.data, sizeof(bits));
+			return Int64GetDatum((int64) (pg_ntoh64(bits) ^ (UINT64CONST(1) << 63)));
+		}
+		case UUIDOID:
+			return PointerGetDatum(memcpy(palloc(UUID_LEN), key.data, UUID_LEN));
+		default:
+			return varlena_datum(key);
+	}
+}
+
+/* ---- values ---- */
+
+/* The bytes of a value, in place, or in room, or detoasted in memory of its own. */
+sm_bytes
+sm_value_bytes(const sm_types *types, Datum value, uint64 *room)
+{
+	struct varlena *varlena;
+
+	if (types->value_byval)
+	{
+		store_att_byval(room, value, types->value_len);
+		return (sm_bytes) {room, (size_t) types->value_len};
+	}
+	if (types->value_len > 0)
+		return (sm_bytes) {DatumGetPointer(value), (size_t) types->value_len};
+
+	varlena = PG_DETOAST_DATUM_PACKED(value);
+	return (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
+}
+
+static void
+check_length(const sm_types *types, size_t len)
+{
+	if (len != (size_t) types->value_len)
+		elog(ERROR, "a value of %zu bytes is no %s", len,
+			 format_type_be(types->value_type));
+}
+
+/* And back: a datum of its own. */
+Datum
+sm_value_datum(const sm_types *types, sm_bytes value)
+{
+	if (types->value_len > 0)
+	{
+		check_length(types, value.len);
+		if (types->value_byval)
+		{
+			uint64 room;
+
+			memcpy(&room, value.data, value.len);
+			return fetch_att(&room, true, types->value_len);
+		}
+		return PointerGetDatum(
+			memcpy(palloc(value.len), value.data, (size_t) types->value_len));
+	}
+	return varlena_datum(value);
+}
+
+/* The same of len bytes that stand in palloc'ed memory behind room for a length word. */
+Datum
+sm_value_datum_in(const sm_types *types, char *varlena, size_t len)
+{
+	if (types->value_len > 0)
+		return sm_value_datum(types, (sm_bytes) {varlena + VARHDRSZ, len});
+	SET_VARSIZE(varlena, VARHDRSZ + len);
+	return PointerGetDatum(varlena);
+}
+
+/* ---- conversion ---- */
+
+struct sm_input
+{
+	bool as_is;
+	ExprState *assignment; /* like INSERT's; NULL: the type's input function */
+	ExprContext *econtext;
+	FmgrInfo input;
+	Oid io_param;
+	Oid to;
+	int32 typmod;
+};
+
+/* The conversion of a placeholder as INSERT would do it, or NULL if there is none. */
+static Node *
+assignment_of(Oid from, Oid to, int32 typmod, Node *placeholder)
+{
+	return coerce_to_target_type(NULL, placeholder, from, to, typmod,
+								 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+}
+
+/*
+ * How arguments of one type become keys or values of another: text by the
+ * type's input function, others as INSERT converts them.  NULL if they do not.
+ */
+sm_input *
+sm_input_make(Oid from, Oid to, int32 typmod, MemoryContext context)
+{
+	MemoryContext old = MemoryContextSwitchTo(context);
+	sm_input *input = palloc0(sizeof(sm_input));
+
+	input->to = to;
+	input->typmod = typmod;
+	if (from == to && typmod < 0)
+		input->as_is = true;
+	else if (from == TEXTOID && to != TEXTOID)
+	{
+		Oid function;
+
+		getTypeInputInfo(to, &function, &input->io_param);
+		fmgr_info_cxt(function, &input->input, context);
+	}
+	else
+	{
+		CaseTestExpr *placeholder = makeNode(CaseTestExpr);
+		Node *expr;
+
+		placeholder->typeId = from;
+		placeholder->typeMod = -1;
+		placeholder->collation = get_typcollation(from);
+		expr = assignment_of(from, to, typmod, (Node *) placeholder);
+		if (expr == NULL)
+			input = NULL;
+		else if (expr == (Node *) placeholder ||
+				 (IsA(expr, RelabelType) &&
+				  ((RelabelType *) expr)->arg == (Expr *) placeholder))
+			input->as_is = true;
+		else
+		{
+			input->assignment = ExecInitExpr(expression_planner((Expr *) expr), NULL);
+			input->econtext = CreateStandaloneExprContext();
+		}
+	}
+	MemoryContextSwitchTo(old);
+	return input;
+}
+
+/*
+ * Converts a datum.  May run functions of its type, and raises what these
+ * raise, and 22004 if they make NULL of it.
+ */
+Datum
+sm_input_convert(sm_input *input, Datum datum)
+{
+	bool isnull = false;
+	char *string;
+
+	if (input->as_is)
+		return datum;
+	if (input->assignment == NULL)
+	{
+		string = TextDatumGetCString(datum);
+		datum =
+			InputFunctionCall(&input->input, string, input->io_param, input->typmod);
+		pfree(string);
+		return datum;
+	}
+
+	input->econtext->caseValue_datum = datum;
+	input->econtext->caseValue_isNull = false;
+	datum = ExecEvalExpr(input->assignment, input->econtext, &isnull);
+	if (isnull)
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("conversion to type %s made null of a value",
+						format_type_be(input->to))));
+	return datum;
+}

@@ -1,0 +1,43 @@
+/*
+ * types.h
+ *	  Keys and values as bytes.
+ */
+#ifndef SM_TYPES_H
+#define SM_TYPES_H
+
+#include "utils/rel.h"
+
+#include "engine/map.h"
+
+/*
+ * What a map's columns are.  A key is kept in bytes that sort as its type does
+ * (text: in the collation "C"); a value in its type's binary form, detoasted,
+ * without a length word.
+ */
+typedef struct sm_types
+{
+	AttrNumber key_column;
+	AttrNumber value_column;
+	AttrNumber expires_column; /* InvalidAttrNumber: there is none */
+	Oid key_type;			   /* text, bytea, int4, int8, or uuid */
+	Oid value_type;
+	int32 value_typmod;
+	int16 value_len; /* of the type: bytes, or -1 if that varies */
+	bool value_byval;
+} sm_types;
+
+extern void sm_types_read(Relation rel, sm_types *types);
+
+extern sm_bytes sm_key_bytes(Oid type, Datum key, uint64 *room);
+extern Datum sm_key_datum(Oid type, sm_bytes key);
+extern sm_bytes sm_value_bytes(const sm_types *types, Datum value, uint64 *room);
+extern Datum sm_value_datum(const sm_types *types, sm_bytes value);
+extern Datum sm_value_datum_in(const sm_types *types, char *varlena, size_t len);
+
+/* A conversion of keys or values to a map's type, as INSERT's or the type's input. */
+typedef struct sm_input sm_input;
+
+extern sm_input *sm_input_make(Oid from, Oid to, int32 typmod, MemoryContext context);
+extern Datum sm_input_convert(sm_input *input, Datum datum);
+
+#endif /* SM_TYPES_H */
