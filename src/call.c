@@ -27,20 +27,6 @@
 #define SHORTAGES_AT_ONCE 10
 #define LONGEST_PAUSE	  50
 
-/* In fn_extra.  The conversions are made when they are first needed. */
-struct sm_site
-{
-	sm_ref *ref;
-	uint64 version;		   /* of ref, that the rest is about */
-	MemoryContext context; /* of the rest; a child of fn_mcxt */
-	sm_types types;
-	sm_input *key;
-	sm_input *value;
-	Oid result; /* what sm_site_check_result has found good */
-	FmgrInfo output;
-	TupleDesc row;
-};
-
 char sm_scratch[SM_SCRATCH_SIZE] pg_attribute_aligned(8);
 
 /* Raises 53200. */
@@ -168,9 +154,11 @@ renew_site(sm_site *site, const sm_ref *ref, MemoryContext parent)
 	site->version = ref->version;
 	site->types = ref->types;
 	site->key = NULL;
+	site->key_as_is = false;
 	site->value = NULL;
 	site->row = NULL;
 	site->result = InvalidOid;
+	site->result_as_text = false;
 }
 
 /*
@@ -264,9 +252,14 @@ sm_site_key(sm_call *call, FunctionCallInfo fcinfo, Datum key)
 {
 	sm_site *site = call->site;
 
-	if (unlikely(site->key == NULL))
+	if (likely(site->key_as_is))
+		return sm_key_bytes(site->types.key_type, key, &call->room[0]);
+	if (site->key == NULL)
+	{
 		site->key = make_input(site, "key", input_type(call, fcinfo, 1),
 							   site->types.key_type, -1);
+		site->key_as_is = sm_input_is_none(site->key);
+	}
 	return sm_key_bytes(site->types.key_type, convert(call, site->key, key),
 						&call->room[0]);
 }
@@ -284,7 +277,7 @@ sm_site_value(sm_call *call, FunctionCallInfo fcinfo, int n, Datum value)
 						  &call->room[n - 1]);
 }
 
-/* The rest of sm_call_check_result. */
+/* The rest of sm_call_check_result: type is that of the result. */
 void
 sm_site_check_result(sm_call *call, Oid type)
 {
@@ -293,9 +286,9 @@ sm_site_check_result(sm_call *call, Oid type)
 	Oid output;
 	bool is_varlena;
 
-	if (likely(site->result == type))
-		return;
-	if (type == TEXTOID)
+	if (type == TEXTOID && value_type == TEXTOID)
+		site->result_as_text = true;
+	else if (type == TEXTOID)
 	{
 		getTypeOutputInfo(value_type, &output, &is_varlena);
 		fmgr_info_cxt(output, &site->output, site->context);
@@ -314,7 +307,7 @@ sm_site_check_result(sm_call *call, Oid type)
 static Datum
 result_datum(sm_site *site, Datum value)
 {
-	if (site->result != TEXTOID || site->types.value_type == TEXTOID)
+	if (site->result != TEXTOID)
 		return value;
 	return PointerGetDatum(cstring_to_text(OutputFunctionCall(&site->output, value)));
 }

@@ -31,8 +31,24 @@ typedef enum sm_entry
 	SM_TYPED_ENTRY, /* they are of any type */
 } sm_entry;
 
-/* What a call site remembers of a map and of its arguments' types; in call.c. */
-typedef struct sm_site sm_site;
+/*
+ * What a call site remembers of a map and of its arguments' types, in fn_extra.
+ * The conversions are made when they are first needed.
+ */
+typedef struct sm_site
+{
+	sm_ref *ref;
+	uint64 version;		   /* of ref, that the rest is about */
+	MemoryContext context; /* of the rest; a child of fn_mcxt */
+	sm_types types;
+	sm_input *key;
+	sm_input *value;
+	bool key_as_is;		 /* keys come in the map's type */
+	bool result_as_text; /* values are text, and so is the result */
+	Oid result;			 /* what sm_site_check_result has found good */
+	FmgrInfo output;
+	TupleDesc row;
+} sm_site;
 
 typedef struct sm_call
 {
@@ -109,11 +125,24 @@ sm_call_prepare(sm_call *call)
 static inline bool
 sm_call_start(sm_call *call, FunctionCallInfo fcinfo, AclMode acl, sm_entry entry)
 {
-	call->site = NULL;
-	call->ref = sm_ref_last;
-	if (unlikely(entry != SM_TEXT_ENTRY ||
-				 !sm_ref_fits(call->ref, PG_GETARG_OID(0), acl | SM_ACL_TEXT)))
-		sm_call_resolve(call, fcinfo, acl, entry, false);
+	if (entry == SM_TEXT_ENTRY)
+	{
+		call->site = NULL;
+		call->ref = sm_ref_last;
+		if (unlikely(!sm_ref_fits(call->ref, PG_GETARG_OID(0), acl | SM_ACL_TEXT)))
+			sm_call_resolve(call, fcinfo, acl, entry, false);
+	}
+	else
+	{
+		call->site = fcinfo->flinfo->fn_extra;
+		call->many = false;
+		if (likely(call->site != NULL &&
+				   sm_ref_fits(call->site->ref, PG_GETARG_OID(0), acl) &&
+				   call->site->version == call->site->ref->version))
+			call->ref = call->site->ref;
+		else
+			sm_call_resolve(call, fcinfo, acl, entry, false);
+	}
 	sm_call_prepare(call);
 	call->wanted = 0;
 	return likely(sm_guc_enabled);
@@ -123,7 +152,7 @@ sm_call_start(sm_call *call, FunctionCallInfo fcinfo, AclMode acl, sm_entry entr
  * The key in argument 1.  Errors: 42804 its type is not the map's and does not
  * convert to it; what the conversion raises.
  */
-static inline sm_bytes
+static pg_attribute_always_inline sm_bytes
 sm_call_key(sm_call *call, FunctionCallInfo fcinfo)
 {
 	if (likely(call->site == NULL))
@@ -148,7 +177,7 @@ sm_call_value(sm_call *call, FunctionCallInfo fcinfo, int n)
 static inline void
 sm_call_check_result(sm_call *call, FunctionCallInfo fcinfo, int n)
 {
-	if (unlikely(call->site != NULL))
+	if (call->site != NULL && unlikely(!OidIsValid(call->site->result)))
 		sm_site_check_result(call, n == 0 ? TEXTOID : sm_argument_type(fcinfo, n));
 }
 
@@ -156,7 +185,9 @@ sm_call_check_result(sm_call *call, FunctionCallInfo fcinfo, int n)
 static inline Datum
 sm_call_result(sm_call *call)
 {
-	return likely(call->site == NULL) ? sm_call_text(call) : sm_site_result(call);
+	return likely(call->site == NULL || call->site->result_as_text) ?
+		sm_call_text(call) :
+		sm_site_result(call);
 }
 
 /*

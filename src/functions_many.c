@@ -152,7 +152,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 	if (PG_NARGS() > 2)
 		type = sm_argument_type(fcinfo, 2);
 	enabled = start(&call, fcinfo, ACL_SELECT, &keys, type);
-	if (call.site != NULL)
+	if (call.site != NULL && !OidIsValid(call.site->result))
 		sm_site_check_result(&call, type);
 	if (keys.length == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(type));

@@ -110,40 +110,6 @@ sm_types_read(Relation rel, sm_types *types)
 
 /* ---- keys ---- */
 
-/*
- * The bytes of a key, in place or in room: unsigned comparison of bytes is
- * the type's order.
- */
-sm_bytes
-sm_key_bytes(Oid type, Datum key, uint64 *room)
-{
-	struct varlena *varlena;
-
-	switch (type)
-	{
-		case INT4OID:
-		{
-			uint32 bits = pg_hton32((uint32) DatumGetInt32(key) ^ 0x80000000U);
-
-			memcpy(room, &bits, sizeof(bits));
-			return (sm_bytes) {room, sizeof(bits)};
-		}
-		case INT8OID:
-		{
-			uint64 bits =
-				pg_hton64((uint64) DatumGetInt64(key) ^ (UINT64CONST(1) << 63));
-
-			memcpy(room, &bits, sizeof(bits));
-			return (sm_bytes) {room, sizeof(bits)};
-		}
-		case UUIDOID:
-			return (sm_bytes) {DatumGetPointer(key), UUID_LEN};
-		default:
-			varlena = PG_DETOAST_DATUM_PACKED(key);
-			return (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
-	}
-}
-
 static Datum
 varlena_datum(sm_bytes bytes)
 {
@@ -154,7 +120,7 @@ varlena_datum(sm_bytes bytes)
 	return PointerGetDatum(varlena);
 }
 
-/* And back: a datum of its own. */
+/* A key's bytes as a datum of its own. */
 Datum
 sm_key_datum(Oid type, sm_bytes key)
 {
@@ -304,6 +270,13 @@ sm_input_make(Oid from, Oid to, int32 typmod, MemoryContext context)
 	}
 	MemoryContextSwitchTo(old);
 	return input;
+}
+
+/* Does it convert nothing? */
+bool
+sm_input_is_none(const sm_input *input)
+{
+	return input->as_is;
 }
 
 /*

@@ -5,7 +5,10 @@
 #ifndef SM_TYPES_H
 #define SM_TYPES_H
 
+#include "catalog/pg_type.h"
+#include "port/pg_bswap.h"
 #include "utils/rel.h"
+#include "utils/uuid.h"
 
 #include "engine/map.h"
 
@@ -28,7 +31,6 @@ typedef struct sm_types
 
 extern void sm_types_read(Relation rel, sm_types *types);
 
-extern sm_bytes sm_key_bytes(Oid type, Datum key, uint64 *room);
 extern Datum sm_key_datum(Oid type, sm_bytes key);
 extern sm_bytes sm_value_bytes(const sm_types *types, Datum value, uint64 *room);
 extern Datum sm_value_datum(const sm_types *types, sm_bytes value);
@@ -38,6 +40,36 @@ extern Datum sm_value_datum_in(const sm_types *types, char *varlena, size_t len)
 typedef struct sm_input sm_input;
 
 extern sm_input *sm_input_make(Oid from, Oid to, int32 typmod, MemoryContext context);
+extern bool sm_input_is_none(const sm_input *input);
 extern Datum sm_input_convert(sm_input *input, Datum datum);
+
+/*
+ * The bytes of a key, in place or in room: unsigned comparison of bytes is the
+ * type's order.
+ */
+static inline sm_bytes
+sm_key_bytes(Oid type, Datum key, uint64 *room)
+{
+	struct varlena *varlena;
+
+	switch (type)
+	{
+		case INT4OID:
+		{
+			uint32 bits = pg_hton32((uint32) DatumGetInt32(key) ^ 0x80000000U);
+
+			memcpy(room, &bits, sizeof(bits));
+			return (sm_bytes) {room, sizeof(bits)};
+		}
+		case INT8OID:
+			*room = pg_hton64((uint64) DatumGetInt64(key) ^ (UINT64CONST(1) << 63));
+			return (sm_bytes) {room, sizeof(*room)};
+		case UUIDOID:
+			return (sm_bytes) {DatumGetPointer(key), UUID_LEN};
+		default:
+			varlena = PG_DETOAST_DATUM_PACKED(key);
+			return (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
+	}
+}
 
 #endif /* SM_TYPES_H */
