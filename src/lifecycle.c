@@ -8,7 +8,8 @@
  * and callbacks free it at commit; a map of a relation that the transaction
  * itself created is freed when that creation is rolled back.  Options that are
  * altered hold from the commit on in the same way; otherwise from the next use.
- * A transaction that is prepared forgets its notes.
+ * A transaction that is prepared leaves nothing of its notes but doubtful maps.
+ * A standby is told nothing at all.  For these two there is reconciler.c.
  *
  * Whether an uncommitted change of another session made a relation, or took it
  * away, is told by its lock: both hold AccessExclusiveLock until the end.
@@ -174,6 +175,15 @@ at_xact_end(XactEvent event, void *arg)
 			slist_init(&notes);
 			break;
 		case XACT_EVENT_PREPARE:
+			slist_foreach(iter, &notes)
+			{
+				sm_note *note = slist_container(sm_note, node, iter.cur);
+
+				if (note->deed != ALTERED)
+					sm_registry_set_doubtful(note->database, note->relation, true);
+			}
+			slist_init(&notes);
+			break;
 		case XACT_EVENT_PARALLEL_COMMIT:
 		case XACT_EVENT_PARALLEL_ABORT:
 			slist_init(&notes);
@@ -262,6 +272,21 @@ relation_is_gone(Oid relation)
 }
 
 /*
+ * A doubtful map is here to stay if no prepared transaction has its relation
+ * locked any more.
+ */
+static void
+settle_doubt(Oid relation)
+{
+	if (!ConditionalLockRelationOid(relation, AccessShareLock))
+		return;
+	AcceptInvalidationMessages();
+	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
+		sm_registry_set_doubtful(MyDatabaseId, relation, false);
+	UnlockRelationOid(relation, AccessShareLock);
+}
+
+/*
  * Frees all maps whose relation or database is gone, and returns how many.
  * Takes the registry's lock and shards' locks, one at a time.  Must be called
  * in a transaction.
@@ -296,6 +321,8 @@ sm_reconcile(void)
 			sm_registry_remove(entry->id);
 			freed++;
 		}
+		else if (entry->doubtful && entry->database == MyDatabaseId)
+			settle_doubt(entry->relation);
 	}
 	pfree(list);
 

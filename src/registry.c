@@ -170,6 +170,7 @@ sm_registry_add(sm_registration *wanted, bool *is_new)
 		*entry = *wanted;
 		entry->id = ++registry->last_id;
 		entry->stats_reset = 0;
+		entry->doubtful = false;
 		sm_registry_open(&map, entry);
 		sm_map_create(&map);
 		*is_new = true;
@@ -265,6 +266,19 @@ sm_registry_remove_database(Oid database)
 		if (id != 0)
 			sm_registry_remove(id);
 	} while (id != 0);
+}
+
+/* Says whether a relation's map is doubtful, if it has one.  Throws nothing. */
+void
+sm_registry_set_doubtful(Oid database, Oid relation, bool doubtful)
+{
+	sm_registration *entry;
+
+	LWLockAcquire(registry_lock, LW_EXCLUSIVE);
+	entry = find_relation(database, relation);
+	if (entry != NULL)
+		entry->doubtful = doubtful;
+	LWLockRelease(registry_lock);
 }
 
 /* Notes that a map's statistics have been reset now. */

@@ -6,7 +6,8 @@
  * syncmap.maintenance_interval, and sooner when a write found memory short.
  * The engine does the work, in pieces short enough for those who wait for a
  * shard's lock (W5): it promotes new keys, takes out what has expired, compacts,
- * and gives back what is empty.  Everything works without the worker, too, only
+ * and gives back what is empty.  Then it looks for maps that are gone, see
+ * reconciler.c.  Everything works without the worker, too, only
  * that memory is given back later.
  */
 #include "compat.h"
@@ -21,6 +22,7 @@
 #include "utils/guc.h"
 
 #include "guc.h"
+#include "reconciler.h"
 #include "registry.h"
 #include "room.h"
 #include "worker.h"
@@ -156,6 +158,7 @@ syncmap_worker_main(Datum arg)
 	for (;;)
 	{
 		maintain_all();
+		sm_reconciler_visit();
 		pgstat_report_activity(STATE_IDLE, NULL);
 		rest(SHORTEST_PAUSE, false);
 		if (sm_guc_maintenance_interval > SHORTEST_PAUSE)

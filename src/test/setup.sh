@@ -232,7 +232,7 @@ make_work()
 		as_owner tar -C tree -xf -
 
 	bin=$work/root$bindir
-	as_owner cp "$bindir"/{postgres,initdb,psql,createdb,dropdb} "$bindir"/pg* "$bin"
+	as_owner cp "$bindir"/{postgres,initdb,psql,createdb,dropdb,vacuumdb} "$bindir"/pg* "$bin"
 	as_owner cp -rs "$libdir/." "root$libdir"
 	as_owner cp -rs "$sharedir/." "root$sharedir"
 	as_owner find root -name 'syncmap*' -depth -exec rm -rf {} +
