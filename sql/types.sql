@@ -157,24 +157,35 @@ TRUNCATE toasted;
 SELECT length((value).t), jsonb_array_length((value).j) FROM held;
 
 -- types that are altered or dropped: an error, and no crash
-ALTER TYPE pair ALTER ATTRIBUTE a TYPE text;
+-- (some versions refuse to change an attribute's type, since a map uses it)
+CREATE FUNCTION tolerant(command text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE command;
+EXCEPTION WHEN feature_not_supported THEN
+	NULL;
+END $$;
 ALTER TYPE pair ADD ATTRIBUTE c numeric;
-SELECT syncmap.get('p', 'k', NULL::pair), syncmap.get('p', 'k');
-SELECT syncmap.put('p', 'three', ROW(3, 'three', 3.3)::pair);
+SELECT syncmap.get('p', 'k');
+SELECT syncmap.get('p', 'k', NULL::pair);
+\set VERBOSITY default
+SELECT * FROM p;
+\set VERBOSITY terse
+SELECT key FROM p;
+SELECT syncmap.put('p', 'k', ROW(1, 'one', 1.1)::pair), syncmap.get('p', 'k');
 SELECT syncmap.create('ps', value_type => 'pair[]');
 SELECT syncmap.put('ps', 'k', ARRAY[ROW(1, 'one', 1.1)::pair]);
-ALTER TYPE pair ALTER ATTRIBUTE c TYPE text;
 ALTER TYPE pair DROP ATTRIBUTE b;
-SELECT key, value, (value).c FROM p ORDER BY key;
-SELECT syncmap.get('ps', 'k'), (syncmap.get('ps', 'k', NULL::pair[]))[1].c;
+SELECT syncmap.get('ps', 'k');
+SELECT syncmap.delete('ps', 'k'), syncmap.clear('p');
+SELECT tolerant('ALTER TYPE pair ALTER ATTRIBUTE a TYPE text');
+SELECT syncmap.put('p', 'k', '(1,2.5)'), syncmap.get('p', 'k'), (syncmap.get('p', 'k', NULL::pair)).c;
 CREATE TABLE rows (a integer, b text);
 SELECT syncmap.create('r', value_type => 'rows');
-SELECT syncmap.put('r', 'k', ROW(1, 'one')::rows);
-ALTER TABLE rows ALTER a TYPE text;
-ALTER TABLE rows ADD c text DEFAULT 'none';
-ALTER TABLE rows DROP b;
+SELECT syncmap.put('r', 'k', ROW(1, 'one')::rows), syncmap.get('r', 'k');
+SELECT tolerant('ALTER TABLE rows ALTER a TYPE text USING NULL');
 ALTER TABLE rows ADD c text;
 SELECT * FROM r;
+SELECT syncmap.get('r', 'k');
 DROP TABLE rows CASCADE;
 SELECT syncmap.get('r', 'k');
 DROP FOREIGN TABLE r;
@@ -222,5 +233,5 @@ SELECT syncmap.put('odd', 'k', '3');
 SELECT syncmap.get_many('odd', '{k,other}');
 
 DROP FOREIGN TABLE by_text, by_bytea, by_int4, by_int8, by_uuid, m, n2, n4, n8, d, l, p, ps, big, held, odd;
-DROP FUNCTION round_trip, meddle CASCADE;
+DROP FUNCTION round_trip, tolerant, meddle CASCADE;
 DROP TYPE pair, positive, label, holder;

@@ -45,6 +45,9 @@ sm_ref *sm_ref_last = NULL;
 
 static HTAB *refs = NULL;
 
+/* Has any map been seen whose values have a composite type in them? */
+static bool has_layouts = false;
+
 /* Counts invalidations, so that one that comes while we look is noticed. */
 static uint64 invalidations = 0;
 
@@ -76,6 +79,8 @@ at_relcache_invalidation(Datum arg, Oid relid)
 		invalidate_all();
 	else if ((ref = hash_search(refs, &relid, HASH_FIND, NULL)) != NULL)
 		invalidate(ref);
+	else if (has_layouts)
+		invalidate_all(); /* it may be a composite type in a map's values */
 }
 
 static void
@@ -284,6 +289,7 @@ check_relation(sm_ref *ref, sm_registration *entry)
 	changes.altered = CheckRelationLockedByMe(rel, AccessExclusiveLock, false);
 	relation_close(rel, NoLock);
 
+	has_layouts = has_layouts || ref->types.layout != 0;
 	entry->database = MyDatabaseId;
 	entry->relation = ref->relid;
 	entry->key_type = ref->types.key_type;

@@ -2,26 +2,33 @@
  * types.c
  *	  Keys and values as bytes.
  *
- * The bytes of a type stay what they are as long as it has its OID: a composite
- * type that a foreign table uses may get and lose attributes, which its values
- * stand as those of a table do, but PostgreSQL refuses to change their types.
+ * The bytes of a type stay what they are as long as it has its OID, with one
+ * exception: some versions of PostgreSQL let a composite type be altered at will that
+ * only foreign tables use.  So a value with a composite type in it carries, behind its
+ * bytes, a number for the layout that it was stored with, and is refused when that is
+ * not the layout of today.
  */
 #include "compat.h"
 
 #include "catalog/pg_type.h"
+#include "common/hashfn.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parse_coerce.h"
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/typcache.h"
 #include "utils/uuid.h"
 
 #include "types.h"
 
 #define COLUMNS_HINT \
 	"A map has the columns key (text, bytea, integer, bigint, or uuid), value (of any type), and, if you like, expires_at (timestamp with time zone)."
+
+static uint32 layout_of(Oid type);
 
 /* ---- a map's columns ---- */
 
@@ -38,6 +45,45 @@ is_key_type(Oid type)
 			return true;
 		default:
 			return false;
+	}
+}
+
+/* A number for the attributes of a composite type, and for what is in them. */
+static uint32
+composite_layout(Oid type)
+{
+	TupleDesc desc = lookup_rowtype_tupdesc_copy(type, -1);
+	uint32 layout = hash_uint32(type);
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		layout = hash_combine(layout, hash_uint32(att->atttypid));
+		if (!att->attisdropped)
+			layout = hash_combine(layout, layout_of(att->atttypid));
+	}
+	FreeTupleDesc(desc);
+	return layout == 0 ? 1 : layout;
+}
+
+/* A number for the layout of all composite types in a type; 0 if there are none. */
+static uint32
+layout_of(Oid type)
+{
+	check_stack_depth();
+	type = getBaseType(type);
+	switch (get_typtype(type))
+	{
+		case TYPTYPE_COMPOSITE:
+			return composite_layout(type);
+		case TYPTYPE_RANGE:
+			return layout_of(get_range_subtype(type));
+		case TYPTYPE_MULTIRANGE:
+			return layout_of(get_multirange_range(type));
+		default:
+			type = get_element_type(type);
+			return OidIsValid(type) ? layout_of(type) : 0;
 	}
 }
 
@@ -106,6 +152,7 @@ sm_types_read(Relation rel, sm_types *types)
 	}
 	require_column(rel, "key", types->key_column);
 	require_column(rel, "value", types->value_column);
+	types->layout = layout_of(types->value_type);
 }
 
 /* ---- keys ---- */
@@ -154,6 +201,8 @@ sm_bytes
 sm_value_bytes(const sm_types *types, Datum value, uint64 *room)
 {
 	struct varlena *varlena;
+	size_t len;
+	char *bytes;
 
 	if (types->value_byval)
 	{
@@ -164,7 +213,36 @@ sm_value_bytes(const sm_types *types, Datum value, uint64 *room)
 		return (sm_bytes) {DatumGetPointer(value), (size_t) types->value_len};
 
 	varlena = PG_DETOAST_DATUM_PACKED(value);
-	return (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
+	len = VARSIZE_ANY_EXHDR(varlena);
+	if (types->layout == 0)
+		return (sm_bytes) {VARDATA_ANY(varlena), len};
+
+	bytes = palloc(len + sizeof(types->layout));
+	memcpy(bytes, VARDATA_ANY(varlena), len);
+	memcpy(bytes + len, &types->layout, sizeof(types->layout));
+	return (sm_bytes) {bytes, len + sizeof(types->layout)};
+}
+
+/*
+ * The length of a value without its layout.  Raises 42804 if the type has been
+ * altered since it was stored.
+ */
+static size_t
+check_layout(const sm_types *types, const char *bytes, size_t len)
+{
+	uint32 layout = 0;
+
+	if (types->layout == 0)
+		return len;
+	if (len >= sizeof(layout))
+		memcpy(&layout, bytes + len - sizeof(layout), sizeof(layout));
+	if (layout != types->layout)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("type %s has been altered since the value was stored",
+						format_type_be(types->value_type)),
+				 errhint("Delete or replace the key, or clear the map.")));
+	return len - sizeof(layout);
 }
 
 static void
@@ -175,7 +253,7 @@ check_length(const sm_types *types, size_t len)
 			 format_type_be(types->value_type));
 }
 
-/* And back: a datum of its own. */
+/* And back: a datum of its own.  Raises 42804, see check_layout. */
 Datum
 sm_value_datum(const sm_types *types, sm_bytes value)
 {
@@ -192,6 +270,7 @@ sm_value_datum(const sm_types *types, sm_bytes value)
 		return PointerGetDatum(
 			memcpy(palloc(value.len), value.data, (size_t) types->value_len));
 	}
+	value.len = check_layout(types, value.data, value.len);
 	return varlena_datum(value);
 }
 
@@ -201,6 +280,7 @@ sm_value_datum_in(const sm_types *types, char *varlena, size_t len)
 {
 	if (types->value_len > 0)
 		return sm_value_datum(types, (sm_bytes) {varlena + VARHDRSZ, len});
+	len = check_layout(types, varlena + VARHDRSZ, len);
 	SET_VARSIZE(varlena, VARHDRSZ + len);
 	return PointerGetDatum(varlena);
 }

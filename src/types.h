@@ -27,6 +27,7 @@ typedef struct sm_types
 	int32 value_typmod;
 	int16 value_len; /* of the type: bytes, or -1 if that varies */
 	bool value_byval;
+	uint32 layout; /* of the composite types in value_type, 0: there are none */
 } sm_types;
 
 extern void sm_types_read(Relation rel, sm_types *types);
