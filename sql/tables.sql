@@ -209,6 +209,11 @@ INSERT INTO parts VALUES ('h1', 'again');
 UPDATE parts SET value = value || '!' WHERE key IN ('h1', 'other');
 SELECT tableoid::regclass, * FROM parts ORDER BY key;
 DELETE FROM parts WHERE value LIKE '%!' RETURNING *;
+INSERT INTO parts VALUES ('h1', 'in the map');
+ALTER TABLE parts ADD CHECK (value <> '');
+ALTER TABLE parts ADD more text;
+ALTER TABLE parts ALTER value TYPE varchar;
+CREATE FOREIGN TABLE IF NOT EXISTS hot (key text, value text) SERVER syncmap;
 DROP TABLE parts;
 
 -- cursors; a join in a parallel query

@@ -194,6 +194,9 @@ SELECT syncmap.get('e', 'k');
 DROP TYPE mood CASCADE;
 SELECT syncmap.get('e', 'k');
 SELECT * FROM e;
+ALTER FOREIGN TABLE e ADD value text;
+SELECT syncmap.get('e', 'k');
+SELECT syncmap.clear('e'), syncmap.put('e', 'k', 'v');
 SELECT syncmap.drop('e');
 
 -- a map's own types are altered when it is empty

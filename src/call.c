@@ -149,8 +149,10 @@ renew_site(sm_site *site, const sm_ref *ref, MemoryContext parent)
 {
 	if (site->context != NULL)
 		MemoryContextDelete(site->context);
+	site->context = NULL;
 	site->context =
 		AllocSetContextCreate(parent, "syncmap call site", ALLOCSET_SMALL_SIZES);
+	site->relid = ref->relid;
 	site->version = ref->version;
 	site->types = ref->types;
 	site->key = NULL;
@@ -220,7 +222,7 @@ make_input(sm_site *site, const char *column, Oid from, Oid to, int32 typmod)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("a %s of map \"%s\" is of type %s, not of type %s", column,
-						get_rel_name(site->ref->relid), name, format_type_be(from)),
+						get_rel_name(site->relid), name, format_type_be(from)),
 				 errhint("Cast it: CAST(... AS %s); or give it as text.", name)));
 	}
 	return input;
@@ -231,8 +233,10 @@ static Datum
 convert(sm_call *call, sm_input *input, Datum datum)
 {
 	datum = sm_input_convert(input, datum);
+	if (!sm_ref_fits(call->ref, call->site->relid, SM_ACL_MAP))
+		call->ref = sm_ref_resolve(call->site->relid, 0, false);
 	if (memcmp(&call->site->types, &call->ref->types, sizeof(sm_types)) != 0)
-		sm_map_was_altered(call->ref->relid);
+		sm_map_was_altered(call->site->relid);
 	return datum;
 }
 

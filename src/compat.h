@@ -68,6 +68,14 @@ sm_wait_event(int which)
 #define SM_WAIT_MEMORY		PG_WAIT_EXTENSION
 #endif
 
+/* Do columns of a relation depend on others? */
+#if PG_VERSION_NUM >= 180000
+#define SM_HAS_GENERATED(constr) \
+	((constr)->has_generated_stored || (constr)->has_generated_virtual)
+#else
+#define SM_HAS_GENERATED(constr) ((constr)->has_generated_stored)
+#endif
+
 /* The planner. */
 #if PG_VERSION_NUM >= 180000
 #define sm_foreignscan_path(root, rel, rows, startup, total, outer, fdw_private)  \

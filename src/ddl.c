@@ -15,6 +15,7 @@
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_inherits.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
@@ -23,6 +24,7 @@
 #include "tcop/utility.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 
 #include "ddl.h"
 #include "options.h"
@@ -54,7 +56,7 @@ check_constraints(Relation rel, const sm_types *types)
 	if (constr != NULL && constr->num_check > 0)
 		refuse(rel, "a CHECK constraint",
 			   "Make the value's type a domain with that constraint.");
-	if (constr != NULL && constr->has_generated_stored)
+	if (constr != NULL && SM_HAS_GENERATED(constr))
 		refuse(rel, "a generated column", "Use a view of the map.");
 	/* keys and values are never null, so these may say it */
 	if (types->expires_column != InvalidAttrNumber &&
@@ -63,14 +65,23 @@ check_constraints(Relation rel, const sm_types *types)
 			   "There, null means that the key never expires.");
 }
 
-/* Raises 55006 if the map holds something and would have other types from now on. */
+static bool
+type_exists(Oid type)
+{
+	return SearchSysCacheExists1(TYPEOID, ObjectIdGetDatum(type));
+}
+
+/*
+ * Raises 55006 if the map holds something and would have other types from now on.
+ * When its type was dropped, with CASCADE, there is no way back.
+ */
 static void
 check_types(Relation rel, const sm_types *types, const sm_registration *entry,
 			const sm_map *map)
 {
 	if ((entry->key_type != types->key_type || entry->value_type != types->value_type ||
 		 entry->value_typmod != types->value_typmod) &&
-		sm_map_entries(map) > 0)
+		sm_map_entries(map) > 0 && type_exists(entry->value_type))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot change the types of map \"%s\" while it holds keys",
@@ -95,30 +106,43 @@ notice_shards(Relation rel, const sm_registration *entry, const sm_map *map)
 				 "Clear it and alter the option then, or drop and create the map.")));
 }
 
-/* Looks at a map that has been created or altered. */
+/* Looks at what has been created or altered, if it is a map. */
 static void
 check_map(Oid relid)
 {
-	Relation rel;
+	/* the lock is held, but by CREATE ... IF NOT EXISTS of what exists */
+	Relation rel = try_relation_open(relid, AccessShareLock);
 	sm_types types;
 	sm_registration entry;
 
-	CommandCounterIncrement();
-	if (!OidIsValid(relid) || !sm_relation_is_map(relid))
+	if (rel == NULL)
 		return;
-	rel = relation_open(relid, NoLock);
-	sm_types_read(rel, &types);
-	check_constraints(rel, &types);
-	if (sm_registry_find(MyDatabaseId, relid, &entry) &&
-		entry.rowtype == rel->rd_rel->reltype)
+	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE && sm_relation_is_map(relid))
 	{
-		sm_map map;
+		sm_types_read(rel, &types);
+		check_constraints(rel, &types);
+		if (sm_registry_find(MyDatabaseId, relid, &entry) &&
+			entry.rowtype == rel->rd_rel->reltype)
+		{
+			sm_map map;
 
-		sm_registry_open(&map, &entry);
-		check_types(rel, &types, &entry, &map);
-		notice_shards(rel, &entry, &map);
+			sm_registry_open(&map, &entry);
+			check_types(rel, &types, &entry, &map);
+			notice_shards(rel, &entry, &map);
+		}
 	}
 	relation_close(rel, NoLock);
+}
+
+/* The same with all that inherits from it. */
+static void
+check_maps(Oid relid)
+{
+	ListCell *cell;
+
+	CommandCounterIncrement();
+	foreach (cell, find_all_inheritors(relid, NoLock, NULL))
+		check_map(lfirst_oid(cell));
 }
 
 /* The relation that a statement creates or alters, if it may be a map. */
@@ -145,7 +169,9 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
-	RangeVar *relation;
+	/* pstmt is not ours to look at afterwards; these leave their relation's name */
+	RangeVar *relation = altered_relation(pstmt->utilityStmt);
+	Oid relid;
 
 	if (prev_process_utility)
 		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
@@ -154,9 +180,12 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
 								queryEnv, dest, qc);
 
-	relation = altered_relation(pstmt->utilityStmt);
-	if (relation != NULL && sm_pg_loaded())
-		check_map(RangeVarGetRelid(relation, NoLock, true));
+	/* pg_upgrade makes columns that were dropped, and drops them */
+	if (relation == NULL || !sm_pg_loaded() || IsBinaryUpgrade)
+		return;
+	relid = RangeVarGetRelid(relation, NoLock, true);
+	if (OidIsValid(relid))
+		check_maps(relid);
 }
 
 /* ---- ON CONFLICT ---- */

@@ -38,7 +38,8 @@ typedef enum sm_entry
 typedef struct sm_site
 {
 	sm_ref *ref;
-	uint64 version;		   /* of ref, that the rest is about */
+	uint64 version; /* of ref, that the rest is about */
+	Oid relid;
 	MemoryContext context; /* of the rest; a child of fn_mcxt */
 	sm_types types;
 	sm_input *key;

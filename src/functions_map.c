@@ -56,7 +56,7 @@ syncmap_clear(PG_FUNCTION_ARGS)
 {
 	sm_call call;
 
-	sm_call_resolve(&call, fcinfo, ACL_TRUNCATE, SM_TEXT_ENTRY, true);
+	sm_call_resolve(&call, fcinfo, ACL_TRUNCATE, SM_TEXT_ENTRY, sm_guc_enabled);
 	if (!sm_guc_enabled)
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_clear(&call.ref->map)))

@@ -7,7 +7,8 @@
  * where that is possible: an object-access hook notes what a transaction drops
  * and callbacks free it at commit; a map of a relation that the transaction
  * itself created is freed when that creation is rolled back.  Options that are
- * altered hold from the commit on in the same way; otherwise from the next use.
+ * altered hold from the commit on in the same way; otherwise, but for the number of
+ * shards, from the next use.
  * A transaction that is prepared leaves nothing of its notes but doubtful maps.
  * A standby is told nothing at all.  For these two there is reconciler.c.
  *

@@ -22,7 +22,7 @@
 /*
  * One a relation, private to the backend, at an address that stays.  A call
  * site keeps its address in fn_extra, and may keep it after the relation was
- * dropped: whatever is there then fails the test in sm_ref_get.
+ * dropped: whatever is there then fails the test in sm_ref_fits.
  */
 typedef struct sm_ref
 {

@@ -327,6 +327,8 @@ sm_input_make(Oid from, Oid to, int32 typmod, MemoryContext context)
 		getTypeInputInfo(to, &function, &input->io_param);
 		fmgr_info_cxt(function, &input->input, context);
 	}
+	else if (from == RECORDOID)
+		input = NULL; /* the parser would look at its columns */
 	else
 	{
 		CaseTestExpr *placeholder = makeNode(CaseTestExpr);
