@@ -41,7 +41,7 @@ COMMENT ON SERVER syncmap IS
 
 CREATE FUNCTION syncmap.create(name text, max_memory text DEFAULT NULL,
 	eviction text DEFAULT NULL, ttl interval DEFAULT NULL,
-	key_type text DEFAULT 'text', value_type text DEFAULT 'text',
+	key_type text DEFAULT NULL, value_type text DEFAULT NULL,
 	expires_at boolean DEFAULT false,
 	shards integer DEFAULT NULL, promote_ratio integer DEFAULT NULL)
 RETURNS regclass
