@@ -158,6 +158,9 @@ sm_call_key(sm_call *call, FunctionCallInfo fcinfo)
 {
 	if (likely(call->site == NULL))
 		return sm_text_bytes(PG_GETARG_TEXT_PP(1));
+	if (likely(call->site->key_as_is))
+		return sm_key_bytes(call->site->types.key_type, PG_GETARG_DATUM(1),
+							&call->room[0]);
 	return sm_site_key(call, fcinfo, PG_GETARG_DATUM(1));
 }
 
