@@ -16,6 +16,7 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/clauses.h"
 #include "optimizer/appendinfo.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/pathnode.h"
@@ -80,7 +81,18 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
 	add_identity(root, rtindex, target_relation, "expires", types.expires_column);
 }
 
-/* Is any column but the key used in the conditions, or in what an UPDATE sets? */
+/* Notes the columns that an expression uses.  True if it looks at more than its row. */
+static bool
+uses(Node *expr, Index rtindex, Bitmapset **attrs)
+{
+	pull_varattnos(expr, rtindex, attrs);
+	return contain_subplans(expr);
+}
+
+/*
+ * Is anything but the key used in the conditions, or in what an UPDATE sets?  Where
+ * more is looked at than the row, another look at the map may be in there.
+ */
 static bool
 looks_at_values(PlannerInfo *root, Index rtindex, AttrNumber key)
 {
@@ -91,14 +103,16 @@ looks_at_values(PlannerInfo *root, Index rtindex, AttrNumber key)
 	if (rel->reloptkind != RELOPT_BASEREL || bms_num_members(root->all_baserels) > 1)
 		return true;
 	foreach (cell, rel->baserestrictinfo)
-		pull_varattnos((Node *) lfirst_node(RestrictInfo, cell)->clause, rtindex,
-					   &attrs);
+	{
+		if (uses((Node *) lfirst_node(RestrictInfo, cell)->clause, rtindex, &attrs))
+			return true;
+	}
 	foreach (cell, root->processed_tlist)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, cell);
 
-		if (!target->resjunk)
-			pull_varattnos((Node *) target->expr, rtindex, &attrs);
+		if (!target->resjunk && uses((Node *) target->expr, rtindex, &attrs))
+			return true;
 	}
 	attrs = bms_del_member(attrs, key - FirstLowInvalidHeapAttributeNumber);
 	attrs =

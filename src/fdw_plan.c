@@ -291,8 +291,9 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 		scan_clauses = list_delete_ptr(list_copy(scan_clauses), found);
 	quals = extract_actual_clauses(scan_clauses, false);
 
+	/* the lookup is no filter, but is one when a row that waited is looked at again */
 	return make_foreignscan(tlist, quals, baserel->relid,
 							lookup != NULL ? list_make1(lookup) : NIL,
 							list_make1(makeInteger(needs_value(baserel, quals))), NIL,
-							NIL, outer_plan);
+							lookup != NULL ? list_make1(lookup) : NIL, outer_plan);
 }
