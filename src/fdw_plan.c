@@ -42,7 +42,7 @@ typedef struct plan_info
 	Oid family; /* of the operators that compare keys */
 } plan_info;
 
-/* GetForeignRelSize.  Also what tells our wrapper from others. */
+/* GetForeignRelSize. */
 void
 sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {

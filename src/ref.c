@@ -18,7 +18,6 @@
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_type.h"
-#include "foreign/fdwapi.h"
 #include "foreign/foreign.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
@@ -31,7 +30,6 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "fdw.h"
 #include "guc.h"
 #include "lifecycle.h"
 #include "options.h"
@@ -225,6 +223,8 @@ no_such_relation(Oid relid)
 	pg_unreachable();
 }
 
+extern Datum syncmap_fdw_handler(PG_FUNCTION_ARGS);
+
 /*
  * Is it a foreign table on a server of our wrapper?  The wrapper is known by
  * its handler, whatever its name is.  Raises 42P01 if there is no such
@@ -236,6 +236,7 @@ sm_relation_is_map(Oid relid)
 	char relkind = get_rel_relkind(relid);
 	ForeignServer *server;
 	Oid handler;
+	FmgrInfo function;
 
 	if (relkind == '\0')
 		no_such_relation(relid);
@@ -245,8 +246,10 @@ sm_relation_is_map(Oid relid)
 
 	server = GetForeignServer(GetForeignTable(relid)->serverid);
 	handler = GetForeignDataWrapper(server->fdwid)->fdwhandler;
-	return OidIsValid(handler) &&
-		GetFdwRoutine(handler)->GetForeignRelSize == sm_fdw_rel_size;
+	if (!OidIsValid(handler))
+		return false;
+	fmgr_info(handler, &function);
+	return function.fn_addr == syncmap_fdw_handler;
 }
 
 /* Raises 42809. */
