@@ -33,6 +33,9 @@
 /* Milliseconds between two runs, however often a write asks for one. */
 #define SHORTEST_PAUSE 100
 
+/* Pages that are evicted between two looks at what the worker is asked to do. */
+#define PAGES_AT_ONCE 16
+
 typedef struct sm_worker_shared
 {
 	_Atomic(Latch *) latch; /* the worker's, NULL: there is none */
@@ -109,6 +112,20 @@ handle_interrupts(void)
 	CHECK_FOR_INTERRUPTS();
 }
 
+/* A quota may have become less than what the map holds. */
+static void
+evict_over_quota(sm_map *map)
+{
+	uint64 pages;
+
+	while ((pages = sm_map_pages(map)) > sm_map_quota(map))
+	{
+		handle_interrupts();
+		if (sm_evict(map, Min(pages - sm_map_quota(map), PAGES_AT_ONCE)) == 0)
+			return;
+	}
+}
+
 static void
 maintain_all(void)
 {
@@ -125,6 +142,7 @@ maintain_all(void)
 			handle_interrupts();
 			sm_maintain(&map, shard);
 		}
+		evict_over_quota(&map);
 	}
 	pfree(list);
 	sm_choose_giving_way();

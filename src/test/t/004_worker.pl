@@ -52,6 +52,12 @@ sql(q(SELECT count(syncmap.delete('m', 'k' || i)) FROM generate_series(2, 9900, 
 ok(becomes(q(SELECT memory < 600000 FROM syncmap.stat_map)), 'memory follows the keys');
 is(sql(q(SELECT count(syncmap.get('m', 'k' || i)) FROM generate_series(9901, 10000) i)), '50', 'the others are there');
 
+# a quota that becomes less than what there is
+fill('m', 20000);
+sql(q(ALTER FOREIGN TABLE m OPTIONS (ADD max_memory '1MB')));
+ok(becomes(q(SELECT memory <= 1024 * 1024 AND entries > 1000 FROM syncmap.stat_map)), 'a map shrinks to its quota');
+sql(q(ALTER FOREIGN TABLE m OPTIONS (DROP max_memory)));
+
 # compaction, from a reload on
 sub set_conf
 {
