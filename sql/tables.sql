@@ -85,6 +85,8 @@ UPDATE m SET key = 'k2' WHERE key = 'moved';
 SELECT * FROM m WHERE key IN ('k1', 'k2', 'moved') ORDER BY key;
 UPDATE m SET value = 'joined' FROM n WHERE n.key = 3 AND m.key = 'k' || n.key RETURNING m.*;
 UPDATE m SET key = NULL WHERE key = 'moved';
+UPDATE m SET value = i FROM generate_series(1, 2) i WHERE key = 'k2';
+UPDATE m SET value = 'v2!' WHERE key = 'k2';
 SELECT count(*) FROM m WHERE value = 'joined';
 
 -- DELETE
@@ -206,6 +208,8 @@ CREATE TABLE rest PARTITION OF parts DEFAULT;
 CREATE FOREIGN TABLE hot PARTITION OF parts FOR VALUES IN ('h1', 'h2') SERVER syncmap;
 INSERT INTO parts VALUES ('h1', 'in the map'), ('other', 'in the table');
 INSERT INTO parts VALUES ('h1', 'again');
+UPDATE parts SET key = 'elsewhere' WHERE key = 'h1';
+INSERT INTO hot VALUES ('elsewhere', 'x');
 UPDATE parts SET value = value || '!' WHERE key IN ('h1', 'other');
 SELECT tableoid::regclass, * FROM parts ORDER BY key;
 DELETE FROM parts WHERE value LIKE '%!' RETURNING *;

@@ -288,7 +288,7 @@ static sm_status delete (modify_state *state, row_bytes old)
 	return call->status;
 }
 
-/* Raises 40001 if another session has changed the value that was read. */
+/* Raises 40001 if the value is not what was read. */
 static void
 check_unchanged(const modify_state *state, sm_status status)
 {
@@ -296,11 +296,12 @@ check_unchanged(const modify_state *state, sm_status status)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg(
-				 "could not change map \"%s\" due to a concurrent change of the same key",
-				 get_rel_name(state->relid)),
+			 errmsg("could not change map \"%s\" due to another change of the same key",
+					get_rel_name(state->relid)),
+			 errdetail(
+				 "The key was changed after it was read, by another session or by this statement."),
 			 errhint(
-				 "Try again, or use syncmap.increment or syncmap.compare_and_swap.")));
+				 "Try again, or use syncmap.increment or syncmap.compare_and_swap; join each key with one row only.")));
 }
 
 /* Raises 23505. */
@@ -319,6 +320,14 @@ duplicate_key(const modify_state *state, sm_bytes key)
 					   OidOutputFunctionCall(output, datum)),
 			 errhint(
 				 "syncmap.put replaces its value; ON CONFLICT DO NOTHING leaves it.")));
+}
+
+/* Raises 23514 if the map is a partition, and the row belongs to another one. */
+static void
+check_partition(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
+{
+	if (result->ri_RelationDesc->rd_rel->relispartition)
+		ExecPartitionCheck(result, slot, estate, true);
 }
 
 /* ---- what the executor calls ---- */
@@ -379,6 +388,7 @@ exec_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 
 	if (!begin(state))
 		return NULL;
+	check_partition(estate, result, slot);
 	row = new_row(state, slot, true);
 	if (insert(state, row) == SM_ABSENT)
 		return slot;
@@ -415,6 +425,7 @@ exec_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 
 	if (!begin(state))
 		return NULL;
+	check_partition(estate, result, slot);
 	old = old_row(state, plan_slot);
 	row = new_row(state, slot, false);
 	if (old.key.len != row.key.len ||
