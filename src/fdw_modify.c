@@ -276,7 +276,9 @@ replace_any(modify_state *state, row_bytes old, row_bytes row)
 	return call->status;
 }
 
-static sm_status delete (modify_state *state, row_bytes old)
+/* Removes a key, or only one with the value that was read. */
+static sm_status
+remove_row(modify_state *state, row_bytes old)
 {
 	sm_call *call = &state->call;
 
@@ -406,7 +408,7 @@ move(modify_state *state, row_bytes old, row_bytes row)
 
 	if (insert(state, row) != SM_ABSENT)
 		duplicate_key(state, row.key);
-	status = delete (state, old);
+	status = remove_row(state, old);
 	while (
 		status != SM_FOUND &&
 		!sm_call_done(call, sm_compare_and_delete(&call->ref->map, row.key, row.value)))
@@ -470,7 +472,7 @@ exec_delete(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 
 	if (!begin(state))
 		return NULL;
-	status = delete (state, old_row(state, plan_slot));
+	status = remove_row(state, old_row(state, plan_slot));
 	check_unchanged(state, status);
 	if (status != SM_FOUND)
 		return NULL;
