@@ -32,7 +32,7 @@ SM_FUNCTIONS(compare_and_delete);
  * Needs SELECT.
  */
 static pg_attribute_always_inline Datum
-get(FunctionCallInfo fcinfo, sm_entry entry)
+do_get(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_call call;
 	sm_bytes key;
@@ -57,7 +57,7 @@ SM_ENTRIES(get)
 
 /* contains(map, key) returns boolean.  Needs SELECT. */
 static pg_attribute_always_inline Datum
-contains(FunctionCallInfo fcinfo, sm_entry entry)
+do_contains(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_call call;
 	sm_bytes key;
@@ -79,7 +79,7 @@ SM_ENTRIES(contains)
  * INSERT and UPDATE.
  */
 static pg_attribute_always_inline Datum
-put(FunctionCallInfo fcinfo, sm_entry entry)
+do_put(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_bytes value;
@@ -129,7 +129,7 @@ text_row(void)
  * since syncmap.enabled is off.  Needs SELECT and INSERT.
  */
 static pg_attribute_always_inline Datum
-get_or_put(FunctionCallInfo fcinfo, sm_entry entry)
+do_get_or_put(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_bytes given;
@@ -175,7 +175,7 @@ SM_ENTRIES(get_or_put)
  * Needs SELECT, INSERT and UPDATE.
  */
 static pg_attribute_always_inline Datum
-swap(FunctionCallInfo fcinfo, sm_entry entry)
+do_swap(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_bytes value;
@@ -209,7 +209,7 @@ SM_ENTRIES(swap)
  * was old, byte for byte, and is new now.  Needs SELECT and UPDATE.
  */
 static pg_attribute_always_inline Datum
-compare_and_swap(FunctionCallInfo fcinfo, sm_entry entry)
+do_compare_and_swap(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_bytes old;
@@ -239,7 +239,8 @@ compare_and_swap(FunctionCallInfo fcinfo, sm_entry entry)
 SM_ENTRIES(compare_and_swap)
 
 /* delete(map, key) returns boolean: true if it was there.  Needs DELETE. */
-static pg_attribute_always_inline Datum delete (FunctionCallInfo fcinfo, sm_entry entry)
+static pg_attribute_always_inline Datum
+do_delete(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
@@ -262,7 +263,7 @@ SM_ENTRIES(delete)
  * DELETE.
  */
 static pg_attribute_always_inline Datum
-get_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
+do_get_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
@@ -290,7 +291,7 @@ SM_ENTRIES(get_and_delete)
  * old, byte for byte, and the key is gone now.  Needs SELECT and DELETE.
  */
 static pg_attribute_always_inline Datum
-compare_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
+do_compare_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_bytes old;

@@ -96,15 +96,15 @@ sm_text_bytes(const text *t)
 	SM_FUNCTION(syncmap_##name); \
 	SM_FUNCTION(syncmap_##name##_typed)
 
-/* Defines the two entries of a function with the body NAME(fcinfo, entry). */
+/* Defines the two entries of a function with the body do_NAME(fcinfo, entry). */
 #define SM_ENTRIES(name)                           \
 	Datum syncmap_##name(PG_FUNCTION_ARGS)         \
 	{                                              \
-		return name(fcinfo, SM_TEXT_ENTRY);        \
+		return do_##name(fcinfo, SM_TEXT_ENTRY);   \
 	}                                              \
 	Datum syncmap_##name##_typed(PG_FUNCTION_ARGS) \
 	{                                              \
-		return name(fcinfo, SM_TYPED_ENTRY);       \
+		return do_##name(fcinfo, SM_TYPED_ENTRY);  \
 	}
 
 /* Makes a call ready for its first key, or its next. */

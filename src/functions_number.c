@@ -257,7 +257,7 @@ number_len(const sm_ref *ref)
  * the map's type.  The value stays then.
  */
 static pg_attribute_always_inline Datum
-increment(FunctionCallInfo fcinfo, sm_entry entry)
+do_increment(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_sum sum;

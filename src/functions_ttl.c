@@ -21,7 +21,7 @@ SM_FUNCTIONS(ttl);
  * after ttl from now on, never if that is NULL.  Needs UPDATE.
  */
 static pg_attribute_always_inline Datum
-expire(FunctionCallInfo fcinfo, sm_entry entry)
+do_expire(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
@@ -50,7 +50,7 @@ SM_ENTRIES(expire)
  * if it never expires or is not there.  Needs SELECT.
  */
 static pg_attribute_always_inline Datum
-ttl(FunctionCallInfo fcinfo, sm_entry entry)
+do_ttl(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
