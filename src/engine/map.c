@@ -90,12 +90,14 @@ sm_map_create(sm_map *map)
 	assert(sm_load(&state_of(map)->pages) == 0);
 	sm_map_configure(map, 0, false);
 	sm_map_set_promote_ratio(map, -1);
+	sm_store(&state_of(map)->ordered, 0);
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
 	{
 		sm_shard *shard = &map->engine->shards[i];
 
 		assert(sm_load(&shard->id) == 0);
 		sm_store(&shard->earliest, (uint64_t) SM_NEVER);
+		sm_shard_set_ordered_tags(shard, 0);
 		shard->swept_earliest = SM_NEVER;
 		shard->map_shard = map->first_shard;
 		shard->map_shards = 1U << map->shard_bits;
@@ -127,6 +129,33 @@ void
 sm_map_set_promote_ratio(sm_map *map, int percent)
 {
 	sm_store(&state_of(map)->own_ratio, (uint64_t) (percent + 1));
+}
+
+/*
+ * From now on a shard that becomes empty is ordered; one that is, at once.  Whoever
+ * writes to the others meanwhile knows by a key's tag whether it is in the order.
+ */
+void
+sm_map_set_ordered(sm_map *map, bool ordered)
+{
+	if ((sm_load(&state_of(map)->ordered) != 0) == ordered)
+		return;
+	sm_store(&state_of(map)->ordered, ordered);
+	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+		sm_shard_set_ordered(map->engine, i, map->id, ordered);
+}
+
+sm_status
+sm_order_step(sm_map *map)
+{
+	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+	{
+		sm_status status = sm_shard_order_step(map->engine, i, map->id);
+
+		if (status != SM_ABSENT)
+			return status;
+	}
+	return SM_ABSENT;
 }
 
 void
@@ -329,6 +358,10 @@ sm_maintain(sm_map *map, uint32_t shard)
 	for (int i = 0; i < MAINTENANCE_STEPS && sm_shard_step(engine, number, map->id);
 		 i++)
 		sm_port_pause();
+	for (int i = 0; i < MAINTENANCE_STEPS &&
+		 sm_shard_order_step(engine, number, map->id) == SM_FOUND;
+		 i++)
+		sm_port_pause();
 }
 
 /* Each key at one moment, but not all at the same. */
@@ -397,7 +430,7 @@ sm_get_shard_stats(const sm_map *map, uint32_t shard, sm_shard_stats *stats)
 		.live = from->log.live,
 		.dead = from->log.dead,
 		.index = from->read_index.pages + from->dirty_index.pages +
-			from->retired.pages + sm_ghosts_pages(&from->ghosts),
+			from->retired.pages + from->order.pages + sm_ghosts_pages(&from->ghosts),
 		.young = from->log.pages[SM_YOUNG],
 		.main = from->log.pages[SM_MAIN],
 		.extents = from->log.extents,
@@ -466,6 +499,19 @@ sm_map_entries(const sm_map *map)
 	return entries;
 }
 
+sm_status
+sm_range_ordered(sm_map *map, uint32_t shard, const sm_span *span, uint32_t most,
+				 sm_buffer *pairs)
+{
+	uint32_t number = map->first_shard + shard;
+	sm_request request = {.map = map,
+						  .engine = map->engine,
+						  .shard = &map->engine->shards[number],
+						  .number = number};
+
+	return sm_shard_range_ordered(&request, span, most, pairs);
+}
+
 /* Buckets that one call of sm_range passes: its caller may be interrupted. */
 #define RANGE_STEPS 4096
 
@@ -495,7 +541,7 @@ sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
 		}
 		filled += rest.len;
 		steps++;
-		if (cursor->prefix == 1U << SM_TAG_BITS)
+		if (cursor->prefix == SM_ALL_TAGS)
 			*cursor = (sm_cursor) {cursor->shard + 1, 0};
 	}
 	pairs->len = filled;

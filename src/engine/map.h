@@ -80,6 +80,13 @@ typedef struct sm_buffer
 	size_t len;
 } sm_buffer;
 
+/* An end of a range of keys, which are compared as unsigned bytes. */
+typedef struct sm_bound
+{
+	sm_bytes key; /* data is NULL: there is no end */
+	bool inclusive;
+} sm_bound;
+
 typedef enum sm_status
 {
 	SM_FOUND,	  /* the key was there */
@@ -130,6 +137,15 @@ extern void sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts);
 /* Sets a map's own promote_ratio, -1 for the engine's, as a new map has. */
 extern void sm_map_set_promote_ratio(sm_map *map, int percent);
 
+/*
+ * Says whether a map's keys are kept in order, too; a new map's are not.  With keys
+ * in it that takes sm_order_step, for the worker or whoever needs the order: each
+ * call does a bounded piece of it.  SM_ABSENT: nothing is left to do; SM_FOUND: call
+ * again; SM_NO_MEMORY, SM_GONE.  Both take the shards' locks.
+ */
+extern void sm_map_set_ordered(sm_map *map, bool ordered);
+extern sm_status sm_order_step(sm_map *map);
+
 /* Reads: SM_FOUND, SM_ABSENT, SM_TOO_SMALL, SM_GONE */
 extern sm_status sm_get(sm_map *map, sm_bytes key, sm_buffer *value);
 extern sm_status sm_contains(sm_map *map, sm_bytes key);
@@ -175,7 +191,8 @@ extern uint64_t sm_evict(sm_map *map, uint64_t npages);
 /*
  * What a maintenance worker does at each of its visits to a shard of a map,
  * numbered from 0, in bounded pieces: promotes, goes on growing or shrinking,
- * takes out what has expired, compacts, and gives back what is empty.
+ * puts keys in order, takes out what has expired, compacts, and gives back what is
+ * empty.
  */
 extern void sm_maintain(sm_map *map, uint32_t shard);
 
@@ -219,6 +236,37 @@ typedef struct sm_pair
 extern sm_status sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs);
 
 /*
+ * Range in the order of keys, of one shard of a map that is ordered: copies the next
+ * pairs from one bound on, not past the other, at most so many, as far as the buffer
+ * goes.  Descending, from is the upper one.  Each call's pairs are of one moment; the
+ * next goes on behind the last key.  Pairs are as in sm_range, but a value that is too
+ * large for the buffer, or for being copied under a lock, is left out: value_len is
+ * SM_NO_VALUE, and sm_get has it.
+ * SM_FOUND: value.len bytes of pairs.  SM_ABSENT: the same, and they are the last.
+ * SM_TOO_SMALL: the next key takes len bytes.  SM_REFUSED: the map is not ordered, or
+ * not yet (see sm_order_step).  SM_GONE.
+ */
+#define SM_NO_VALUE UINT32_MAX
+
+typedef struct sm_span
+{
+	sm_bound from;
+	sm_bound to;
+	bool descending;
+} sm_span;
+
+extern sm_status sm_range_ordered(sm_map *map, uint32_t shard, const sm_span *span,
+								  uint32_t most, sm_buffer *pairs);
+
+/* The bytes that a pair takes in a buffer. */
+static inline size_t
+sm_pair_size(const sm_pair *pair)
+{
+	return sizeof(*pair) + sm_pad(pair->key_len) +
+		(pair->value_len == SM_NO_VALUE ? 0 : sm_pad(pair->value_len));
+}
+
+/*
  * Statistics.  What writers do is counted where they hold the lock; reads are
  * counted in the handle, and added to the map's sums by sm_flush_reads.
  */
@@ -241,7 +289,7 @@ typedef struct sm_shard_stats
 	uint64_t live;	  /* bytes of live entries, without extents */
 	uint64_t dead;	  /* bytes of dead ones */
 	/* pages of */
-	uint64_t index;	  /* indexes and ghosts */
+	uint64_t index;	  /* indexes, the keys' order, and ghosts */
 	uint64_t young;	  /* the young queue's segments */
 	uint64_t main;	  /* the main queue's */
 	uint64_t extents; /* large values */

@@ -37,7 +37,8 @@
 static uint64_t
 index_pages(const sm_shard *shard)
 {
-	return shard->read_index.pages + shard->dirty_index.pages + shard->retired.pages;
+	return shard->read_index.pages + shard->dirty_index.pages + shard->retired.pages +
+		shard->order.pages;
 }
 
 /* All pages that a shard holds. */
@@ -73,20 +74,51 @@ sm_shard_exceeds(const sm_engine *engine, sm_shard *shard, uint64_t npages)
 	return sm_load(&state->pages) + npages > sm_load(&state->max_pages);
 }
 
+/*
+ * Turns the version of a shard's order odd, until the lock is released.  Whoever
+ * sees one of the stores that follow sees that (R1, R5).
+ */
+void
+sm_shard_begin_order(sm_shard *shard)
+{
+	if (!shard->order_changes)
+		sm_store(&shard->order_version, sm_load(&shard->order_version) + 1);
+	shard->order_changes = true;
+	sm_fence_release();
+}
+
+/* Says which keys are in the order, those with lesser tags. */
+void
+sm_shard_set_ordered_tags(sm_shard *shard, uint32_t tags)
+{
+	shard->ordered_tags = tags;
+	sm_store(&shard->order_ready, tags == SM_ALL_TAGS);
+}
+
 /* Takes a shard's lock, exclusive. */
 sm_shard *
 sm_shard_lock(const sm_engine *engine, uint32_t number)
 {
+	sm_shard *shard = &engine->shards[number];
+
 	sm_port_lock_exclusive(number);
+	if (shard->ordered_tags != 0)
+		sm_shard_begin_order(shard);
 	/* what comes may go where readers still look (R5) */
 	sm_fence_release();
-	return &engine->shards[number];
+	return shard;
 }
 
 void
 sm_shard_unlock(const sm_engine *engine, uint32_t number)
 {
-	settle(engine, &engine->shards[number]);
+	sm_shard *shard = &engine->shards[number];
+
+	settle(engine, shard);
+	/* whoever sees the even version sees the stores before it (R1, W4) */
+	if (shard->order_changes)
+		sm_store_release(&shard->order_version, sm_load(&shard->order_version) + 1);
+	shard->order_changes = false;
 	sm_port_unlock(number);
 }
 
@@ -335,9 +367,41 @@ sm_shard_step(const sm_engine *engine, uint32_t number, uint64_t id)
 typedef struct shard_contents
 {
 	sm_index indexes[3];
+	sm_order order;
 	sm_log log;
 	sm_ghosts ghosts;
 } shard_contents;
+
+/* Takes the order out of a shard, which then has none. */
+static sm_order
+take_order(sm_shard *shard)
+{
+	sm_order order = {.root = sm_load(&shard->order.root), .pages = shard->order.pages};
+
+	sm_store(&shard->order.root, 0);
+	shard->order.pages = 0;
+	sm_shard_set_ordered_tags(shard, 0);
+	return order;
+}
+
+/*
+ * Makes a shard keep its keys in order, at once if it has none, or no longer.
+ */
+void
+sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
+					 bool ordered)
+{
+	sm_shard *shard = sm_shard_lock(engine, number);
+	sm_order order = {0};
+
+	if (sm_load(&shard->id) == id && !ordered)
+		order = take_order(shard);
+	else if (sm_load(&shard->id) == id && sm_load(&shard->entries) == 0)
+		sm_shard_set_ordered_tags(shard, SM_ALL_TAGS);
+	sm_shard_unlock(engine, number);
+
+	sm_order_free(&engine->arena, &order);
+}
 
 /*
  * Takes a shard's contents out of it, under its lock: from here on no reader
@@ -345,13 +409,16 @@ typedef struct shard_contents
  * free_contents needs no lock (R5).
  */
 static shard_contents
-take_contents(sm_shard *shard)
+take_contents(const sm_engine *engine, sm_shard *shard)
 {
 	shard_contents contents = {.indexes = {shard->read_index, shard->dirty_index,
 										   shard->retired},
+							   .order = take_order(shard),
 							   .log = shard->log,
 							   .ghosts = shard->ghosts};
 
+	if (sm_load(&sm_state_of(engine, shard)->ordered))
+		sm_shard_set_ordered_tags(shard, SM_ALL_TAGS);
 	shard->read_index = shard->dirty_index = shard->retired = (sm_index) {0};
 	shard->log = (sm_log) {0};
 	shard->ghosts = (sm_ghosts) {0};
@@ -370,6 +437,7 @@ take_contents(sm_shard *shard)
 static void
 free_contents(const sm_engine *engine, shard_contents *contents)
 {
+	sm_order_free(&engine->arena, &contents->order);
 	sm_log_free(&engine->arena, &contents->log);
 	sm_ghosts_free(&engine->arena, &contents->ghosts);
 	for (int i = 0; i < 3; i++)
@@ -389,7 +457,7 @@ sm_shard_free_empty(const sm_engine *engine, uint32_t number, uint64_t id)
 
 	if (sm_load(&shard->id) == id && sm_load(&shard->entries) == 0 &&
 		(pages = sm_shard_pages(shard)) > 0)
-		contents = take_contents(shard);
+		contents = take_contents(engine, shard);
 	sm_shard_unlock(engine, number);
 
 	free_contents(engine, &contents);
@@ -411,7 +479,7 @@ sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destr
 	if (is_there && destroy)
 		sm_store(&shard->id, 0);
 	if (is_there)
-		contents = take_contents(shard);
+		contents = take_contents(engine, shard);
 	sm_shard_unlock(engine, number);
 
 	free_contents(engine, &contents);

@@ -20,6 +20,10 @@
 #include "log.h"
 #include "lookup.h"
 #include "map.h"
+#include "order.h"
+
+/* Every tag is less than that. */
+#define SM_ALL_TAGS ((uint32_t) 1 << SM_TAG_BITS)
 
 /* Lines that different processes load and store lie this far apart. */
 #define SM_LINE 128
@@ -31,6 +35,7 @@ typedef struct sm_map_state
 	sm_word max_pages; /* its quota, UINT64_MAX: none */
 	sm_word evicts;	   /* may keys be evicted? */
 	sm_word own_ratio; /* its promote_ratio plus 1, 0: the engine's */
+	sm_word ordered;   /* are keys to be kept in order? */
 } sm_map_state;
 
 struct sm_shard
@@ -46,6 +51,14 @@ struct sm_shard
 	sm_word hits;
 	sm_word retries;
 
+	/*
+	 * Loaded by readers of keys in order, and by no other; stored by writers of maps
+	 * that are ordered.  The version is odd while a writer holds the lock.
+	 */
+	alignas(SM_LINE) sm_word order_version;
+	sm_word order_ready; /* are all keys in the order? */
+	sm_order order;
+
 	/* Under the lock; the words may be loaded without it. */
 	alignas(SM_LINE) sm_word entries;
 	sm_word earliest;			 /* nothing expires before that */
@@ -53,6 +66,8 @@ struct sm_shard
 	uint32_t generation;		 /* of the word published last; never reset */
 	uint32_t map_shard;			 /* the first shard of the map */
 	uint32_t map_shards;		 /* how many it has */
+	uint32_t ordered_tags;		 /* keys with lesser tags are in the order */
+	bool order_changes;			 /* its version is odd */
 	bool growing;				 /* dirty is the next read index */
 	uint32_t moved;				 /* growing: the read index' buckets moved so far */
 	sm_index read_index;
@@ -100,7 +115,7 @@ static inline uint32_t
 sm_hash_tag(uint64_t hash)
 {
 	return (uint32_t) (hash >> (64 - SM_MAX_SHARD_BITS - SM_TAG_BITS)) &
-		((1 << SM_TAG_BITS) - 1);
+		(SM_ALL_TAGS - 1);
 }
 
 /* shard_read.c: no lock is held, and none is taken but for the fallback */
@@ -110,12 +125,22 @@ extern sm_status sm_shard_range(const sm_request *request, uint32_t *prefix,
 								sm_buffer *pairs);
 extern uint64_t sm_shard_count(const sm_request *request);
 
+/* shard_order.c: the first takes the shard's lock; the second only as the fallback */
+extern sm_status sm_shard_order_step(const sm_engine *engine, uint32_t number,
+									 uint64_t id);
+extern sm_status sm_shard_range_ordered(const sm_request *request, const sm_span *span,
+										uint32_t most, sm_buffer *pairs);
+
 /* shard_write.c: takes the shard's lock, exclusive */
 extern sm_status sm_shard_write(const sm_request *request, const sm_write *write);
 
 /* shard.c: these take and release the shard's lock */
 extern sm_shard *sm_shard_lock(const sm_engine *engine, uint32_t number);
 extern void sm_shard_unlock(const sm_engine *engine, uint32_t number);
+extern void sm_shard_begin_order(sm_shard *shard);
+extern void sm_shard_set_ordered_tags(sm_shard *shard, uint32_t tags);
+extern void sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
+								 bool ordered);
 extern bool sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id,
 						   bool destroy);
 extern uint64_t sm_shard_free_empty(const sm_engine *engine, uint32_t number,
@@ -147,6 +172,13 @@ static inline sm_map_state *
 sm_state_of(const sm_engine *engine, const sm_shard *shard)
 {
 	return &engine->shards[shard->map_shard].state;
+}
+
+/* Is a key with that tag in the order, or does it belong there? */
+static inline bool
+sm_shard_orders(const sm_shard *shard, uint32_t tag)
+{
+	return tag < shard->ordered_tags;
 }
 
 /* Counts something, under the lock. */

@@ -55,28 +55,29 @@ typedef struct home
 	uint32_t tag;
 	sm_index *index;
 	sm_place place;
+	sm_bytes key; /* in bytes */
+	char bytes[SM_MAX_KEY];
 } home;
 
 /* Finds an entry's slot. */
-static home
-find_home(const sm_engine *engine, sm_shard *shard, uint64_t entry, uint64_t head)
+static void
+find_home(const sm_engine *engine, sm_shard *shard, uint64_t entry, uint64_t head,
+		  home *found)
 {
 	const sm_arena *arena = &engine->arena;
-	uint64_t key_len = sm_head_key_len(head);
-	char key[SM_MAX_KEY];
-	home found;
 
-	sm_copy_out(key, sm_at(arena, entry) + 1, key_len);
-	found.tag = sm_hash_tag(sm_hash(engine, key, key_len));
-	found.index = &shard->read_index;
-	found.place = sm_index_find_slot(arena, found.index, sm_slot(found.tag, entry));
-	if (found.place.home == NULL)
+	found->key = (sm_bytes) {found->bytes, sm_head_key_len(head)};
+	sm_copy_out(found->bytes, sm_at(arena, entry) + 1, found->key.len);
+	found->tag = sm_hash_tag(sm_hash(engine, found->bytes, found->key.len));
+	found->index = &shard->read_index;
+	found->place = sm_index_find_slot(arena, found->index, sm_slot(found->tag, entry));
+	if (found->place.home == NULL)
 	{
-		found.index = &shard->dirty_index;
-		found.place = sm_index_find_slot(arena, found.index, sm_slot(found.tag, entry));
+		found->index = &shard->dirty_index;
+		found->place =
+			sm_index_find_slot(arena, found->index, sm_slot(found->tag, entry));
 	}
-	assert(found.place.home != NULL);
-	return found;
+	assert(found->place.home != NULL);
 }
 
 /* Takes an entry's slot away, and its extents. */
@@ -87,6 +88,8 @@ unlink_entry(const sm_engine *engine, sm_shard *shard, uint64_t entry, uint64_t 
 	const sm_arena *arena = &engine->arena;
 
 	sm_index_remove(arena, known->index, known->place);
+	if (sm_shard_orders(shard, known->tag))
+		sm_order_remove(arena, &shard->order, known->key);
 	sm_store(&shard->entries, sm_load(&shard->entries) - 1);
 	shard->log.extents -= sm_entry_extent_pages(arena, entry, head);
 	sm_extents_free(arena, sm_entry_extents(arena, entry, head));
@@ -97,14 +100,17 @@ unlink_entry(const sm_engine *engine, sm_shard *shard, uint64_t entry, uint64_t 
  * new one; then the copy, too, stands under the odd version (R1).
  */
 static void
-move_entry(const sm_engine *engine, uint64_t from, uint64_t to, uint64_t head,
-		   const home *known)
+move_entry(const sm_engine *engine, sm_shard *shard, uint64_t from, uint64_t to,
+		   uint64_t head, const home *known)
 {
 	const sm_arena *arena = &engine->arena;
 	uint64_t size = sm_head_size(head);
 	uint64_t version = 0;
 	bool overlap = to < from && to + size > from;
 
+	/* while its key is still where the order finds it */
+	if (sm_shard_orders(shard, known->tag))
+		sm_order_move(arena, &shard->order, known->key, to);
 	if (overlap)
 		version = sm_version_begin(known->place.home);
 	for (uint64_t i = 8; i < size; i += 8)
@@ -174,8 +180,9 @@ static void
 drop_entry(const sm_engine *engine, sm_shard *shard, sm_queue queue, uint64_t entry,
 		   uint64_t head, fate why)
 {
-	home known = find_home(engine, shard, entry, head);
+	home known;
 
+	find_home(engine, shard, entry, head, &known);
 	unlink_entry(engine, shard, entry, head, &known);
 	shard->log.live -= sm_head_size(head);
 	sm_shard_count_one(shard, why == EXPIRED ? SM_EXPIRATIONS : SM_EVICTIONS);
@@ -216,10 +223,10 @@ keep_entry(const sm_engine *engine, sm_shard *shard, const rewrite *plan,
 	if (log->queues[plan->to].first != segment &&
 		sm_log_has_room(arena, log, plan->to, head))
 	{
-		known = find_home(engine, shard, from, head);
+		find_home(engine, shard, from, head, &known);
 		place = sm_log_append(arena, log, plan->to, head, expires);
 		log->live -= sm_head_size(head); /* it was counted where it was */
-		move_entry(engine, from, place, sm_load(sm_at(arena, place)), &known);
+		move_entry(engine, shard, from, place, sm_load(sm_at(arena, place)), &known);
 		return place;
 	}
 
@@ -231,8 +238,8 @@ keep_entry(const sm_engine *engine, sm_shard *shard, const rewrite *plan,
 		left->earliest = expires;
 	if (place != from)
 	{
-		known = find_home(engine, shard, from, head);
-		move_entry(engine, from, place, head, &known);
+		find_home(engine, shard, from, head, &known);
+		move_entry(engine, shard, from, place, head, &known);
 	}
 	*to += sm_head_size(head);
 	return place;
@@ -446,7 +453,7 @@ sweep_segment(const sm_engine *engine, sm_shard *shard, uint64_t segment, int64_
 		if (*most <= 0)
 			return false;
 		*most -= 1 + (int) (sm_entry_extent_pages(arena, entry, head) / SM_MAX_RUN);
-		known = find_home(engine, shard, entry, head);
+		find_home(engine, shard, entry, head, &known);
 		unlink_entry(engine, shard, entry, head, &known);
 		sm_shard_count_one(shard, SM_EXPIRATIONS);
 		/* when its last entry goes, so may the segment */

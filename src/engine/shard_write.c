@@ -144,6 +144,8 @@ remove_found(const sm_request *request, const write_target *target)
 	sm_shard *shard = request->shard;
 
 	sm_index_remove(&request->engine->arena, target->index, target->place);
+	if (sm_shard_orders(shard, request->tag))
+		sm_order_remove(&request->engine->arena, &shard->order, request->key);
 	sm_store(&shard->entries, sm_load(&shard->entries) - 1);
 	return bury(request, target->found.entry, target->found.head);
 }
@@ -269,12 +271,14 @@ store(const sm_request *request, const write_target *target, sm_queue queue,
 	const sm_arena *arena = &engine->arena;
 	sm_shard *shard = request->shard;
 	sm_index *index = target->index;
+	bool ordered = sm_shard_orders(shard, request->tag);
 	uint64_t entry;
 
 	if (index == NULL)
 	{
 		index = sm_shard_index_for_new(engine, shard);
-		if (index == NULL || !sm_index_reserve(arena, index, request->tag))
+		if (index == NULL || !sm_index_reserve(arena, index, request->tag) ||
+			(ordered && !sm_order_reserve(arena, &shard->order, request->key)))
 			return false;
 	}
 
@@ -285,6 +289,8 @@ store(const sm_request *request, const write_target *target, sm_queue queue,
 		sm_ghosts_forget(arena, &shard->ghosts, request->tag);
 		sm_mark_set(engine->marks, entry, 0);
 		sm_index_place(arena, index, sm_slot(request->tag, entry));
+		if (ordered)
+			sm_order_insert(arena, &shard->order, request->key, entry);
 		sm_store(&shard->entries, sm_load(&shard->entries) + 1);
 	}
 	else
@@ -298,6 +304,8 @@ store(const sm_request *request, const write_target *target, sm_queue queue,
 		version = sm_version_begin(target->place.home);
 		sm_store(target->place.slot, sm_slot(request->tag, entry));
 		sm_version_end(target->place.home, version);
+		if (ordered)
+			sm_order_move(arena, &shard->order, request->key, entry);
 		value->extents = bury(request, old, sm_load(sm_at(arena, old)));
 	}
 	return true;

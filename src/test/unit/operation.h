@@ -24,6 +24,8 @@ typedef enum sm_op_kind
 	OP_COUNT,
 	OP_RECLAIM,
 	OP_RANGE,
+	OP_RANGE_ORDERED,
+	OP_SET_ORDERED,
 	OP_KINDS
 } sm_op_kind;
 

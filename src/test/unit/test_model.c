@@ -8,7 +8,8 @@
  * constant, or of 8 bits; ratios; one shard or 16), draws a number of keys and
  * a size of arena, which may be too small, and compares every result.  After
  * SM_NO_MEMORY the old value must be there (M2).  An iteration goes on beside
- * the changes.  In the end every page must be back.  A round depends on the
+ * the changes.  The map is ordered from some time on, or not, and ranges in order
+ * are compared with the one of the two that is a sorted array.  In the end every page must be back.  A round depends on the
  * seed and its number alone, so it can be had again by itself.
  */
 #include "check.h"
@@ -22,8 +23,8 @@
 #define ARENA(mb)	 ((uint64_t) (mb) << 20)
 
 /* Of 1000. */
-static const int weights[OP_KINDS] = {180, 30, 280, 60, 60, 70, 80,
-									  30,  60, 60,	1,	9,	10, 70};
+static const int weights[OP_KINDS] = {180, 30, 280, 60, 60, 70, 80, 30,
+									  60,  60, 1,	9,	10, 58, 10, 2};
 
 typedef struct trial
 {
@@ -42,6 +43,9 @@ typedef struct trial
 	sm_cursor cursor;
 	bool throughout[MAX_KEYS];
 	int seen[MAX_KEYS];
+
+	bool ordered;
+	uint64_t ordered_ranges;
 
 	uint64_t operations;
 	uint64_t shortages;
@@ -73,10 +77,27 @@ draw_key_len(sm_rng *rng)
 	}
 }
 
+/* Half of the rounds have keys that are alike: they begin or end with the same. */
+static void
+draw_key(sm_rng *rng, bool alike, char *at, size_t len)
+{
+	size_t differ = sm_rng_below(rng, 4);
+	size_t from = len > differ && sm_rng_below(rng, 4) > 0 ? len - differ : 0;
+
+	for (size_t j = 0; j < len; j++)
+	{
+		if (alike && (j < from || j >= from + differ))
+			at[j] = "user:"[j % 5];
+		else
+			at[j] = (char) sm_rng_next(rng);
+	}
+}
+
 static void
 draw_keys(trial *round)
 {
 	char *at = key_bytes;
+	bool alike = sm_rng_below(&round->rng, 2) == 0;
 
 	round->numbers = sm_reference_hash();
 	for (uint32_t i = 0; i < round->nkeys;)
@@ -85,8 +106,7 @@ draw_keys(trial *round)
 		sm_bytes number = {&i, sizeof(i)};
 		sm_bytes taken;
 
-		for (size_t j = 0; j < key.len; j++)
-			at[j] = (char) sm_rng_next(&round->rng);
+		draw_key(&round->rng, alike, at, key.len);
 		if (round->numbers->load(round->numbers, key, &taken))
 			continue;
 		round->numbers->store(round->numbers, key, number);
@@ -292,6 +312,166 @@ step_range(trial *round, size_t room)
 	return status == SM_FOUND;
 }
 
+/* ---- ranges in order ---- */
+
+static int
+compare_keys(sm_bytes a, sm_bytes b)
+{
+	size_t len = a.len < b.len ? a.len : b.len;
+	int order = len > 0 ? memcmp(a.data, b.data, len) : 0;
+
+	return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* A key that is in the map at times, or one that is near it, or none. */
+static sm_bound
+draw_bound(trial *round, char *bytes)
+{
+	sm_rng *rng = &round->rng;
+	sm_bytes key = round->keys[sm_rng_below(rng, round->nkeys)];
+	sm_bound bound = {.inclusive = sm_rng_below(rng, 2) == 0};
+
+	if (sm_rng_below(rng, 4) == 0)
+		return bound;
+	bound.key = (sm_bytes) {bytes, key.len};
+	if (key.len > 0)
+		memcpy(bytes, key.data, key.len);
+	switch (sm_rng_below(rng, 4))
+	{
+		case 0:
+			bound.key.len = sm_rng_below(rng, key.len + 1);
+			break;
+		case 1:
+			if (key.len > 0)
+				bytes[sm_rng_below(rng, key.len)] ^= (char) (1 << sm_rng_below(rng, 8));
+			break;
+		case 2:
+			bytes[bound.key.len++] = (char) (sm_rng_below(rng, 2) == 0 ? 0 : -1);
+			break;
+	}
+	return bound;
+}
+
+static bool
+is_within(sm_bytes key, const sm_span *span)
+{
+	int from = span->from.key.data == NULL ? 1 : compare_keys(key, span->from.key);
+	int to = span->to.key.data == NULL ? -1 : compare_keys(key, span->to.key);
+
+	if (span->descending)
+	{
+		from = span->from.key.data == NULL ? 1 : -from;
+		to = span->to.key.data == NULL ? -1 : -to;
+	}
+	return (from > 0 || (from == 0 && span->from.inclusive)) &&
+		(to < 0 || (to == 0 && span->to.inclusive));
+}
+
+/*
+ * Ranges over one shard, a call after the other, from behind the last key each
+ * time.  Adds the number of pairs to *found; returns false if it is not ordered.
+ */
+static bool
+range_shard(trial *round, uint32_t shard, const sm_span *all, size_t *found)
+{
+	sm_rng *rng = &round->rng;
+	sm_span span = *all;
+	sm_buffer buffer = {malloc(1 << 16), 0, 0};
+	char last[SM_MAX_KEY];
+	size_t pairs = 0;
+	sm_status status;
+
+	do
+	{
+		const char *at = buffer.data;
+		uint32_t most = 1 + (uint32_t) sm_rng_below(rng, 50);
+
+		buffer.size = sm_rng_below(rng, 4096);
+		status = sm_range_ordered(&round->map, shard, &span, most, &buffer);
+		if (status == SM_TOO_SMALL)
+		{
+			buffer.size = buffer.len;
+			status = sm_range_ordered(&round->map, shard, &span, most, &buffer);
+		}
+		if (status == SM_REFUSED)
+			break;
+		sm_check(status == SM_FOUND || status == SM_ABSENT, "status %d", status);
+		sm_check(status == SM_ABSENT || buffer.len > 0, "a range that does not move");
+		while (at < (const char *) buffer.data + buffer.len)
+		{
+			const sm_pair *pair = (const sm_pair *) at;
+			sm_bytes key = {at + sizeof(*pair), pair->key_len};
+			sm_bytes value;
+			bool there = round->references[1]->load(round->references[1], key, &value);
+
+			sm_check(there, "a key that is not there");
+			sm_check(is_within(key, all), "a key out of bounds");
+			sm_check(pairs == 0 ||
+						 (span.descending ? compare_keys(key, span.from.key) < 0 :
+											compare_keys(key, span.from.key) > 0),
+					 "a key out of order");
+			if (pair->value_len == SM_NO_VALUE)
+				check_value(round, key, true, value);
+			else
+				sm_check(sm_bytes_are(value, at + sizeof(*pair) + sm_pad(key.len),
+									  pair->value_len),
+						 "another value of %u bytes", pair->value_len);
+			if (key.len > 0)
+				memcpy(last, key.data, key.len);
+			span.from = (sm_bound) {{last, key.len}, false};
+			pairs++;
+			at += sm_pair_size(pair);
+		}
+	} while (status == SM_FOUND);
+	free(buffer.data);
+	*found += pairs;
+	return status != SM_REFUSED;
+}
+
+/* As many keys must be found as there are: all are different, and are there. */
+static void
+step_range_ordered(trial *round)
+{
+	char bytes[2][SM_MAX_KEY + 1];
+	sm_span span = {.from = draw_bound(round, bytes[0]),
+					.to = draw_bound(round, bytes[1]),
+					.descending = sm_rng_below(&round->rng, 2) == 0};
+	size_t wanted = 0;
+	size_t found = 0;
+	sm_bytes value;
+	bool ready = true;
+
+	for (uint32_t i = 0; i < 1U << round->map.shard_bits; i++)
+		ready = range_shard(round, i, &span, &found) && ready;
+	sm_check(round->ordered || !ready, "a range in order of a map that is not ordered");
+	for (uint32_t i = 0; i < round->nkeys; i++)
+	{
+		if (is_within(round->keys[i], &span) &&
+			round->references[1]->load(round->references[1], round->keys[i], &value))
+			wanted++;
+	}
+	sm_check(!ready || found == wanted, "%zu keys, not %zu", found, wanted);
+	round->ordered_ranges += ready;
+}
+
+/* Switches the order on or off, or does a part of what it takes. */
+static void
+step_set_ordered(trial *round)
+{
+	sm_status status = SM_FOUND;
+	int steps = (int) sm_rng_below(&round->rng, 40);
+
+	if (!round->ordered || sm_rng_below(&round->rng, 8) == 0)
+	{
+		round->ordered = !round->ordered;
+		sm_map_set_ordered(&round->map, round->ordered);
+	}
+	while (status == SM_FOUND && steps-- > 0)
+		status = sm_order_step(&round->map);
+	sm_check(status == SM_FOUND || status == SM_ABSENT || status == SM_NO_MEMORY,
+			 "status %d of a step", status);
+}
+
 static void
 check_count(trial *round)
 {
@@ -352,6 +532,12 @@ step(trial *round)
 		case OP_RANGE:
 			if (!step_range(round, sm_rng_below(&round->rng, 20000)))
 				end_range(round);
+			break;
+		case OP_RANGE_ORDERED:
+			step_range_ordered(round);
+			break;
+		case OP_SET_ORDERED:
+			step_set_ordered(round);
 			break;
 		default:
 			step_key(round, &op);
@@ -428,6 +614,8 @@ run_round(uint64_t seed, uint64_t number)
 	sm_map_open(&round->map, &round->host.engine, number + 1, 3, shard_bits);
 	sm_map_create(&round->map);
 	start_range(round);
+	round->ordered = sm_rng_below(&round->rng, 2) == 0;
+	sm_map_set_ordered(&round->map, round->ordered);
 
 	for (int i = 0; i < operations; i++)
 		step(round);
@@ -455,6 +643,7 @@ main(int argc, char **argv)
 	uint64_t end = sm_now_ns() + seconds * 1000000000;
 	uint64_t operations = 0;
 	uint64_t shortages = 0;
+	uint64_t ordered_ranges = 0;
 	sm_rng rng = sm_rng_seed(seed);
 
 	for (size_t i = 0; i < sizeof(random_bytes); i += 8)
@@ -465,12 +654,14 @@ main(int argc, char **argv)
 
 		operations += round->operations;
 		shortages += round->shortages;
+		ordered_ranges += round->ordered_ranges;
 		free(round);
 	} while (argc <= 3 && sm_now_ns() < end);
 
 	printf(
-		"seed %lu: %lu rounds of %d combinations, %lu operations, %lu out of memory\n",
+		"seed %lu: %lu rounds of %d combinations, %lu operations, %lu out of memory, %lu ranges in order\n",
 		(unsigned long) seed, (unsigned long) number, COMBINATIONS,
-		(unsigned long) operations, (unsigned long) shortages);
+		(unsigned long) operations, (unsigned long) shortages,
+		(unsigned long) ordered_ranges);
 	return 0;
 }
