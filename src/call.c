@@ -209,11 +209,15 @@ sm_argument_type(FunctionCallInfo fcinfo, int n)
 	return type;
 }
 
-/* Of an argument to a column of the map.  Raises 42804 if there is none. */
-static sm_input *
-make_input(sm_site *site, const char *column, Oid from, Oid to, int32 typmod)
+/*
+ * The conversion of an argument to a column of a map, in the context.  Raises 42804
+ * if there is none.
+ */
+sm_input *
+sm_argument_input(Oid relid, const char *column, Oid from, Oid to, int32 typmod,
+				  MemoryContext context)
 {
-	sm_input *input = sm_input_make(from, to, typmod, site->context);
+	sm_input *input = sm_input_make(from, to, typmod, context);
 
 	if (input == NULL)
 	{
@@ -222,7 +226,7 @@ make_input(sm_site *site, const char *column, Oid from, Oid to, int32 typmod)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("a %s of map \"%s\" is of type %s, not of type %s", column,
-						get_rel_name(site->relid), name, format_type_be(from)),
+						get_rel_name(relid), name, format_type_be(from)),
 				 errhint("Cast it: CAST(... AS %s); or give it as text.", name)));
 	}
 	return input;
@@ -260,8 +264,8 @@ sm_site_key(sm_call *call, FunctionCallInfo fcinfo, Datum key)
 		return sm_key_bytes(site->types.key_type, key, &call->room[0]);
 	if (site->key == NULL)
 	{
-		site->key = make_input(site, "key", input_type(call, fcinfo, 1),
-							   site->types.key_type, -1);
+		site->key = sm_argument_input(site->relid, "key", input_type(call, fcinfo, 1),
+									  site->types.key_type, -1, site->context);
 		site->key_as_is = sm_input_is_none(site->key);
 	}
 	return sm_key_bytes(site->types.key_type, convert(call, site->key, key),
@@ -275,8 +279,10 @@ sm_site_value(sm_call *call, FunctionCallInfo fcinfo, int n, Datum value)
 	sm_site *site = call->site;
 
 	if (unlikely(site->value == NULL))
-		site->value = make_input(site, "value", input_type(call, fcinfo, n),
-								 site->types.value_type, site->types.value_typmod);
+		site->value =
+			sm_argument_input(site->relid, "value", input_type(call, fcinfo, n),
+							  site->types.value_type, site->types.value_typmod,
+							  site->context);
 	return sm_value_bytes(&site->types, convert(call, site->value, value),
 						  &call->room[n - 1]);
 }

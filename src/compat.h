@@ -78,17 +78,33 @@ sm_wait_event(int which)
 
 /* The planner. */
 #if PG_VERSION_NUM >= 180000
-#define sm_foreignscan_path(root, rel, rows, startup, total, outer, fdw_private)  \
-	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, NIL, outer, \
-							NULL, NIL, fdw_private)
+#define sm_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, 0, startup, total, pathkeys, outer, \
+							NULL, NIL, private)
 #elif PG_VERSION_NUM >= 170000
-#define sm_foreignscan_path(root, rel, rows, startup, total, outer, fdw_private)     \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, \
-							NIL, fdw_private)
+#define sm_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer,    \
+							NULL, NIL, private)
 #else
-#define sm_foreignscan_path(root, rel, rows, startup, total, outer, fdw_private)     \
-	create_foreignscan_path(root, rel, NULL, rows, startup, total, NIL, outer, NULL, \
-							fdw_private)
+#define sm_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
+	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer,    \
+							NULL, private)
+#endif
+
+/* Does a path's key descend? */
+#if PG_VERSION_NUM >= 180000
+#define SM_DESCENDS(pathkey) ((pathkey)->pk_cmptype == COMPARE_GT)
+#else
+#define SM_DESCENDS(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
+#endif
+
+/* Is a collation's order that of bytes?  True for what has none. */
+#if PG_VERSION_NUM >= 180000
+#define sm_collation_is_c(collation) \
+	(!OidIsValid(collation) || pg_newlocale_from_collation(collation)->collate_is_c)
+#else
+#define sm_collation_is_c(collation) \
+	(!OidIsValid(collation) || lc_collate_is_c(collation))
 #endif
 
 #if PG_VERSION_NUM >= 170000

@@ -16,6 +16,23 @@
  */
 #define SM_JUNK_NAME(column, type) psprintf("syncmap_%s_%u", column, type)
 
+/* How a scan finds its rows. */
+typedef enum sm_access
+{
+	SM_SCAN,   /* all */
+	SM_LOOKUP, /* of keys that are equal to something */
+	SM_RANGE   /* of keys in their order, some or all */
+} sm_access;
+
+/* A plan's fdw_private.  Its fdw_exprs: the clauses of a lookup or range, key first. */
+typedef enum sm_plan_item
+{
+	SM_PLAN_ACCESS,
+	SM_PLAN_VALUES,		/* are values asked for? */
+	SM_PLAN_DESCENDING, /* a range only */
+	SM_PLAN_STRATEGIES	/* a range only: of the clauses' operators, a list */
+} sm_plan_item;
+
 /* fdw.c */
 extern void sm_call_begin(sm_call *call, Oid relid, const sm_types *types);
 extern void sm_fill_row(const sm_types *types, const sm_row *row, bool with_value,

@@ -1,21 +1,23 @@
 /*
  * fdw_plan.c
- *	  Planning a scan of a map: what is a lookup of keys, and what it costs.
+ *	  Planning a scan of a map: what is a lookup of keys, what a range, and what it costs.
  *
  * A clause that says key = something, or key = ANY(array), where that does not
  * depend on the map's row, is a lookup: of a constant, of a parameter, or, in the
- * inner side of a nested loop, of the outer side's columns.  The plan has the
- * clause, key on its left, in fdw_exprs; and in fdw_private whether the value is
- * asked for.
+ * inner side of a nested loop, of the outer side's columns.  Of a map that is ordered,
+ * clauses that compare the key in other ways are a range, which also has an order.
  */
 #include "compat.h"
 
 #include "access/sysattr.h"
+#include "access/transam.h"
 #include "access/stratnum.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/supportnodes.h"
 #include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -24,13 +26,15 @@
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
 #include "utils/lsyscache.h"
+#include "utils/pg_locale.h"
 #include "utils/selfuncs.h"
 
 #include "fdw.h"
 
-/* What one lookup, and what one row of a scan costs, in cpu_tuple_cost. */
+/* What one lookup, and what one row of a scan or a range costs, in cpu_tuple_cost. */
 #define LOOKUP_TUPLES 4
 #define SCAN_TUPLES	  1.5
+#define RANGE_TUPLES  2
 
 /* A map that has fewer keys may soon have more, and plans are kept. */
 #define LEAST_ROWS 1000
@@ -39,7 +43,9 @@
 typedef struct plan_info
 {
 	sm_types types;
-	Oid family; /* of the operators that compare keys */
+	Oid family;	  /* of the operators that compare keys */
+	bool ordered; /* the map keeps them so */
+	double seeks; /* what a range costs before its first row, in rows */
 } plan_info;
 
 /* GetForeignRelSize. */
@@ -52,6 +58,8 @@ sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	info->types = ref->types;
 	info->family =
 		get_opclass_family(GetDefaultOpClass(ref->types.key_type, BTREE_AM_OID));
+	info->ordered = sm_map_is_ordered(&ref->map);
+	info->seeks = 1 << ref->map.shard_bits;
 	baserel->fdw_private = info;
 
 	baserel->tuples = Max((double) sm_map_entries(&ref->map), LEAST_ROWS);
@@ -77,16 +85,16 @@ is_integer(Oid type)
 
 /* Is this operator the equality of keys, whose bytes then are the same? */
 static bool
-is_key_equality(Oid operator, Oid collation, const RelOptInfo *rel)
+is_key_equality(Oid opno, Oid collation, const RelOptInfo *rel)
 {
 	const plan_info *info = rel->fdw_private;
 	Oid left;
 	Oid right;
 
-	if (get_op_opfamily_strategy(operator, info->family) != BTEqualStrategyNumber ||
+	if (get_op_opfamily_strategy(opno, info->family) != BTEqualStrategyNumber ||
 		(OidIsValid(collation) && !get_collation_isdeterministic(collation)))
 		return false;
-	op_input_types(operator, & left, &right);
+	op_input_types(opno, &left, &right);
 	return left == info->types.key_type &&
 		(left == right || (is_integer(left) && is_integer(right)));
 }
@@ -96,7 +104,7 @@ static Expr *
 lookup_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
 {
 	Expr *clause = rinfo->clause;
-	Oid operator;
+	Oid opno;
 	Oid collation;
 	List *args;
 	bool commuted;
@@ -105,13 +113,13 @@ lookup_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
 		return NULL;
 	if (IsA(clause, OpExpr))
 	{
-		operator=((OpExpr *) clause)->opno;
+		opno = ((OpExpr *) clause)->opno;
 		collation = ((OpExpr *) clause)->inputcollid;
 		args = ((OpExpr *) clause)->args;
 	}
 	else if (IsA(clause, ScalarArrayOpExpr) && ((ScalarArrayOpExpr *) clause)->useOr)
 	{
-		operator=((ScalarArrayOpExpr *) clause)->opno;
+		opno = ((ScalarArrayOpExpr *) clause)->opno;
 		collation = ((ScalarArrayOpExpr *) clause)->inputcollid;
 		args = ((ScalarArrayOpExpr *) clause)->args;
 	}
@@ -123,11 +131,11 @@ lookup_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
 	commuted = !is_key(linitial(args), rel) && IsA(clause, OpExpr);
 	if (commuted)
 	{
-		operator= get_commutator(operator);
+		opno = get_commutator(opno);
 		args = list_make2(lsecond(args), linitial(args));
 	}
-	if (!OidIsValid(operator) || !is_key(linitial(args), rel) ||
-		!is_key_equality(operator, collation, rel) ||
+	if (!OidIsValid(opno) || !is_key(linitial(args), rel) ||
+		!is_key_equality(opno, collation, rel) ||
 		bms_is_member(rel->relid, pull_varnos(root, lsecond(args))) ||
 		contain_volatile_functions(lsecond(args)))
 		return NULL;
@@ -171,36 +179,209 @@ lookup_keys(PlannerInfo *root, const Expr *lookup)
 	return sm_array_length(root, lsecond(((ScalarArrayOpExpr *) lookup)->args));
 }
 
+/* ---- ranges ---- */
+
+/* Is this an operator that compares keys by their bytes?  Its strategy, or 0. */
+static int
+range_strategy(Oid opno, Oid collation, const RelOptInfo *rel)
+{
+	const plan_info *info = rel->fdw_private;
+	int strategy = get_op_opfamily_strategy(opno, info->family);
+	Oid left;
+	Oid right;
+
+	if (strategy == 0 || !sm_collation_is_c(collation))
+		return 0;
+	op_input_types(opno, &left, &right);
+	if (left != info->types.key_type ||
+		(left != right && !(is_integer(left) && is_integer(right))))
+		return 0;
+	return strategy;
+}
+
+/* Adds a clause to a range, key first, if it is one of its bounds. */
+static bool
+add_bound(PlannerInfo *root, RelOptInfo *rel, Expr *clause, List **bounds)
+{
+	OpExpr *op = (OpExpr *) clause;
+
+	if (!IsA(clause, OpExpr) || list_length(op->args) != 2)
+		return false;
+	if (!is_key(linitial(op->args), rel))
+	{
+		if (!is_key(lsecond(op->args), rel) || !OidIsValid(get_commutator(op->opno)))
+			return false;
+		op = copyObject(op);
+		CommuteOpExpr(op);
+	}
+	if (range_strategy(op->opno, op->inputcollid, rel) == 0 ||
+		!bms_is_empty(pull_varnos(root, lsecond(op->args))) ||
+		contain_volatile_functions(lsecond(op->args)))
+		return false;
+	*bounds = lappend(*bounds, op);
+	return true;
+}
+
 /*
- * Adds a path.  Without a lookup it is a scan of all; with one, fdw_private is not
- * NIL, and the plan finds it again among its clauses.
+ * What of the key's order follows from a clause such as key LIKE 'abc%', by what
+ * PostgreSQL knows of its function; see SupportRequestIndexCondition.  Only its own
+ * functions are asked: others may want to see an index.
+ */
+static List *
+implied_conditions(PlannerInfo *root, RelOptInfo *rel, Expr *clause)
+{
+	const plan_info *info = rel->fdw_private;
+	SupportRequestIndexCondition request = {.type = T_SupportRequestIndexCondition,
+											.root = root,
+											.node = (Node *) clause,
+											.opfamily = info->family,
+											.lossy = true};
+	List *args;
+	RegProcedure support;
+
+	if (IsA(clause, OpExpr))
+	{
+		request.funcid = get_opcode(((OpExpr *) clause)->opno);
+		args = ((OpExpr *) clause)->args;
+	}
+	else if (IsA(clause, FuncExpr))
+	{
+		request.funcid = ((FuncExpr *) clause)->funcid;
+		args = ((FuncExpr *) clause)->args;
+	}
+	else
+		return NIL;
+	if (args == NIL || !is_key(linitial(args), rel))
+		return NIL;
+	support = get_func_support(request.funcid);
+	if (!OidIsValid(support) || support >= FirstNormalObjectId)
+		return NIL;
+	request.indexcollation = exprCollation(linitial(args));
+	return (List *) DatumGetPointer(
+		OidFunctionCall1(support, PointerGetDatum(&request)));
+}
+
+/*
+ * The bounds that clauses put to the key, key first.  *exact are those that are no
+ * more than that, *sources those that bounds came from.
+ */
+static List *
+find_bounds(PlannerInfo *root, RelOptInfo *rel, List *clauses, List **exact,
+			List **sources)
+{
+	List *bounds = NIL;
+	ListCell *cell;
+
+	*exact = NIL;
+	*sources = NIL;
+	foreach (cell, clauses)
+	{
+		RestrictInfo *rinfo = lfirst_node(RestrictInfo, cell);
+		int before = list_length(bounds);
+		ListCell *implied;
+
+		if (rinfo->pseudoconstant || !restriction_is_securely_promotable(rinfo, rel))
+			continue;
+		if (add_bound(root, rel, rinfo->clause, &bounds))
+			*exact = lappend(*exact, rinfo);
+		else
+		{
+			foreach (implied, implied_conditions(root, rel, rinfo->clause))
+				(void) add_bound(root, rel, lfirst(implied), &bounds);
+		}
+		if (list_length(bounds) > before)
+			*sources = lappend(*sources, rinfo);
+	}
+	return bounds;
+}
+
+/* The query's order, if that of keys is its beginning, else NIL. */
+static List *
+order_of_keys(PlannerInfo *root, RelOptInfo *rel, bool *descending)
+{
+	const plan_info *info = rel->fdw_private;
+	PathKey *pathkey;
+	ListCell *cell;
+
+	*descending = false;
+	if (root->query_pathkeys == NIL)
+		return NIL;
+	pathkey = linitial_node(PathKey, root->query_pathkeys);
+	if (pathkey->pk_opfamily != info->family || pathkey->pk_eclass->ec_has_volatile ||
+		!sm_collation_is_c(pathkey->pk_eclass->ec_collation))
+		return NIL;
+	foreach (cell, pathkey->pk_eclass->ec_members)
+	{
+		EquivalenceMember *member = lfirst_node(EquivalenceMember, cell);
+
+		/* where nulls would come does not matter: there are none */
+		if (is_key((Node *) member->em_expr, rel))
+		{
+			*descending = SM_DESCENDS(pathkey);
+			return list_make1(pathkey);
+		}
+	}
+	return NIL;
+}
+
+/* ---- paths ---- */
+
+/*
+ * Adds a path, of so many rows that are fetched at so much each, in cpu_tuple_cost.
+ * Its fdw_private is NIL for a scan of all; else a list of the access and, for a
+ * range, whether it descends.
  */
 static void
-add_map_path(PlannerInfo *root, RelOptInfo *rel, const Expr *lookup,
-			 Relids required_outer)
+add_map_path(PlannerInfo *root, RelOptInfo *rel, double fetched, double tuples,
+			 List *pathkeys, Relids required_outer, List *access)
 {
 	ParamPathInfo *param_info = get_baserel_parampathinfo(root, rel, required_outer);
 	double rows = param_info != NULL ? param_info->ppi_rows : rel->rows;
-	double fetched = rel->tuples;
-	Cost per_tuple = SCAN_TUPLES * cpu_tuple_cost;
 	QualCost quals = rel->baserestrictcost;
-	Cost startup;
+	Cost startup = quals.startup + rel->reltarget->cost.startup;
 
-	if (lookup != NULL)
-	{
-		fetched = lookup_keys(root, lookup);
-		rows = Min(rows, fetched);
-		per_tuple = LOOKUP_TUPLES * cpu_tuple_cost;
-	}
-	startup = quals.startup + rel->reltarget->cost.startup;
+	rows = Min(rows, fetched);
 	add_path(rel,
 			 (Path *) sm_foreignscan_path(root, rel, rows, startup,
 										  startup +
-											  fetched * (per_tuple + quals.per_tuple) +
+											  fetched *
+												  (tuples * cpu_tuple_cost +
+												   quals.per_tuple) +
 											  rows * rel->reltarget->cost.per_tuple,
-										  required_outer,
-										  lookup != NULL ? list_make1(makeInteger(1)) :
-														   NIL));
+										  pathkeys, required_outer, access));
+}
+
+static void
+add_lookup_path(PlannerInfo *root, RelOptInfo *rel, const Expr *lookup,
+				Relids required_outer)
+{
+	add_map_path(root, rel, lookup_keys(root, lookup), LOOKUP_TUPLES, NIL,
+				 required_outer, list_make1(makeInteger(SM_LOOKUP)));
+}
+
+/* A range, if the map is ordered and there are bounds, or that order is wanted. */
+static void
+consider_range(PlannerInfo *root, RelOptInfo *rel)
+{
+	const plan_info *info = rel->fdw_private;
+	List *exact;
+	List *sources;
+	List *bounds;
+	List *pathkeys;
+	bool descending;
+	double fetched;
+
+	if (!info->ordered)
+		return;
+	bounds = find_bounds(root, rel, rel->baserestrictinfo, &exact, &sources);
+	pathkeys = order_of_keys(root, rel, &descending);
+	if (bounds == NIL && pathkeys == NIL)
+		return;
+	fetched = rel->tuples *
+		clauselist_selectivity(root, sources, (int) rel->relid, JOIN_INNER, NULL);
+	add_map_path(root, rel, clamp_row_est(fetched) + info->seeks, RANGE_TUPLES,
+				 pathkeys, rel->lateral_relids,
+				 list_make2(makeInteger(SM_RANGE), makeBoolean(descending)));
 }
 
 /* Is this member of an equivalence class the key? */
@@ -235,7 +416,7 @@ consider_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo,
 			return;
 	}
 	*seen = lappend(*seen, outer);
-	add_map_path(root, rel, lookup, outer);
+	add_lookup_path(root, rel, lookup, outer);
 }
 
 /* GetForeignPaths: a scan, a lookup, and lookups by what is joined. */
@@ -250,8 +431,16 @@ sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 
 	/* a plan may be kept while the map grows, so no scan where a lookup will do */
 	if (lookup != NULL)
+	{
 		baserel->rows = Min(baserel->rows, lookup_keys(root, lookup));
-	add_map_path(root, baserel, lookup, baserel->lateral_relids);
+		add_lookup_path(root, baserel, lookup, baserel->lateral_relids);
+	}
+	else
+	{
+		add_map_path(root, baserel, baserel->tuples, SCAN_TUPLES, NIL,
+					 baserel->lateral_relids, NIL);
+		consider_range(root, baserel);
+	}
 
 	if (baserel->has_eclass_joins)
 		clauses = list_concat_copy(
@@ -276,24 +465,60 @@ needs_value(const RelOptInfo *rel, List *clauses)
 		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attrs);
 }
 
+/* The strategies of a range's clauses. */
+static List *
+strategies_of(const RelOptInfo *rel, List *bounds)
+{
+	List *strategies = NIL;
+	ListCell *cell;
+
+	foreach (cell, bounds)
+	{
+		OpExpr *bound = lfirst_node(OpExpr, cell);
+
+		strategies = lappend_int(strategies,
+								 range_strategy(bound->opno, bound->inputcollid, rel));
+	}
+	return strategies;
+}
+
 /* GetForeignPlan. */
 ForeignScan *
 sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 			ForeignPath *best_path, List *tlist, List *scan_clauses, Plan *outer_plan)
 {
-	RestrictInfo *found = NULL;
-	Expr *lookup = NULL;
+	List *private = best_path->fdw_private;
+	sm_access access = private == NIL ? SM_SCAN : (sm_access) intVal(linitial(private));
+	List *exprs = NIL;
+	List *strategies = NIL;
+	List *known = NIL;
+	List *recheck = NIL;
+	List *sources;
 	List *quals;
+	Node *descending = (Node *) makeBoolean(false);
+	RestrictInfo *found;
+	Expr *lookup;
 
-	if (best_path->fdw_private != NIL)
+	if (access == SM_LOOKUP)
+	{
 		lookup = find_lookup(root, baserel, scan_clauses, &found);
-	if (lookup != NULL)
-		scan_clauses = list_delete_ptr(list_copy(scan_clauses), found);
-	quals = extract_actual_clauses(scan_clauses, false);
+		Assert(lookup != NULL);
+		exprs = list_make1(lookup);
+		known = list_make1(found);
+	}
+	else if (access == SM_RANGE)
+	{
+		exprs = find_bounds(root, baserel, scan_clauses, &known, &sources);
+		strategies = strategies_of(baserel, exprs);
+		descending = lsecond(private);
+	}
+	quals = extract_actual_clauses(list_difference_ptr(scan_clauses, known), false);
 
-	/* the lookup is no filter, but is one when a row that waited is looked at again */
-	return make_foreignscan(tlist, quals, baserel->relid,
-							lookup != NULL ? list_make1(lookup) : NIL,
-							list_make1(makeInteger(needs_value(baserel, quals))), NIL,
-							lookup != NULL ? list_make1(lookup) : NIL, outer_plan);
+	/* what is known is no filter, but is one when a row that waited is looked at again */
+	recheck = extract_actual_clauses(known, false);
+	return make_foreignscan(tlist, quals, baserel->relid, exprs,
+							list_make4(makeInteger(access),
+									   makeBoolean(needs_value(baserel, quals)),
+									   descending, strategies),
+							NIL, recheck, outer_plan);
 }

@@ -8,8 +8,10 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
@@ -26,47 +28,47 @@ typedef struct scan_state
 	Oid relid;
 	sm_types types;
 	bool with_value;
+	sm_access access;
 	sm_call call;
+	bool evaluated;			  /* what follows was, since the last rescan */
+	MemoryContext evaluation; /* of what that gave; NULL: it needs none */
 
-	/* a scan of all */
+	/* a scan, of all or of a range */
 	bool scanning;
 	sm_scan scan;
+	List *bounds; /* of range_bound */
+	bool descending;
 
 	/* a lookup of keys */
-	ExprState *operand; /* NULL: it is a scan */
-	Oid operand_type;	/* of one key */
+	ExprState *operand;
+	Oid operand_type; /* of one key */
 	bool is_array;
-	bool evaluated;
 	sm_bytes one; /* where there is only one */
 	sm_bytes *keys;
 	int nkeys;
 	int next;
-	MemoryContext keys_context; /* of what the array was made to */
 	uint64 lookups;
 	uint64 hits;
 } scan_state;
 
-/* BeginForeignScan. */
-void
-sm_fdw_begin_scan(ForeignScanState *node, int eflags)
+/* A clause that bounds a range. */
+typedef struct range_bound
 {
-	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	scan_state *state;
-	Node *clause;
+	ExprState *operand;
+	Oid type;
+	int strategy;
+} range_bound;
 
-	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
-		return;
-	node->fdw_state = state = palloc0(sizeof(scan_state));
-	state->relid = RelationGetRelid(node->ss.ss_currentRelation);
-	state->call.ref = sm_ref_last;
-	if (!sm_ref_fits(state->call.ref, state->relid, SM_ACL_MAP))
-		sm_ref_last = state->call.ref = sm_ref_resolve(state->relid, 0, false);
-	state->types = state->call.ref->types;
-	state->with_value = intVal(linitial(plan->fdw_private)) != 0;
+static MemoryContext
+make_context(void)
+{
+	return AllocSetContextCreate(CurrentMemoryContext, "syncmap keys",
+								 ALLOCSET_SMALL_SIZES);
+}
 
-	if (plan->fdw_exprs == NIL)
-		return;
-	clause = linitial(plan->fdw_exprs);
+static void
+begin_lookup(ForeignScanState *node, scan_state *state, Node *clause)
+{
 	state->is_array = IsA(clause, ScalarArrayOpExpr);
 	state->operand =
 		ExecInitExpr(state->is_array ? lsecond(((ScalarArrayOpExpr *) clause)->args) :
@@ -76,28 +78,70 @@ sm_fdw_begin_scan(ForeignScanState *node, int eflags)
 	if (state->is_array)
 	{
 		state->operand_type = get_base_element_type(state->operand_type);
-		state->keys_context =
-			AllocSetContextCreate(CurrentMemoryContext, "syncmap lookup",
-								  ALLOCSET_DEFAULT_SIZES);
+		state->evaluation = make_context();
 	}
 }
 
-/* ---- lookups ---- */
+static void
+begin_range(ForeignScanState *node, scan_state *state, const ForeignScan *plan)
+{
+	ListCell *clause;
+	ListCell *strategy;
+
+	state->descending = boolVal(list_nth(plan->fdw_private, SM_PLAN_DESCENDING));
+	forboth(clause, plan->fdw_exprs, strategy,
+			(List *) list_nth(plan->fdw_private, SM_PLAN_STRATEGIES))
+	{
+		range_bound *bound = palloc(sizeof(range_bound));
+		Expr *operand = lsecond(lfirst_node(OpExpr, clause)->args);
+
+		bound->operand = ExecInitExpr(operand, &node->ss.ps);
+		bound->type = exprType((Node *) operand);
+		bound->strategy = lfirst_int(strategy);
+		state->bounds = lappend(state->bounds, bound);
+	}
+	state->evaluation = make_context();
+}
+
+/* BeginForeignScan. */
+void
+sm_fdw_begin_scan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	scan_state *state;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	node->fdw_state = state = palloc0(sizeof(scan_state));
+	state->relid = RelationGetRelid(node->ss.ss_currentRelation);
+	state->call.ref = sm_ref_last;
+	if (!sm_ref_fits(state->call.ref, state->relid, SM_ACL_MAP))
+		sm_ref_last = state->call.ref = sm_ref_resolve(state->relid, 0, false);
+	state->types = state->call.ref->types;
+	state->with_value = boolVal(list_nth(plan->fdw_private, SM_PLAN_VALUES));
+	state->access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
+	if (state->access == SM_LOOKUP)
+		begin_lookup(node, state, linitial(plan->fdw_exprs));
+	else if (state->access == SM_RANGE)
+		begin_range(node, state, plan);
+}
 
 /*
- * The bytes of a key that an expression gave, which may be another kind of integer.
- * False if no key of the map can be that.
+ * The bytes of a key that an expression of a type gave, which may be another kind of
+ * integer.  Returns 0; or if no key of the map can be that, less than 0 if all are
+ * greater, and more if all are less.
  */
-static bool
-operand_bytes(const scan_state *state, Datum datum, uint64 *room, sm_bytes *bytes)
+static int
+operand_bytes(const scan_state *state, Oid from, Datum datum, uint64 *room,
+			  sm_bytes *bytes)
 {
 	Oid type = state->types.key_type;
 
-	if (state->operand_type != type)
+	if (from != type)
 	{
 		int64 n;
 
-		switch (state->operand_type)
+		switch (from)
 		{
 			case INT2OID:
 				n = DatumGetInt16(datum);
@@ -115,24 +159,89 @@ operand_bytes(const scan_state *state, Datum datum, uint64 *room, sm_bytes *byte
 		if (type == INT4OID)
 		{
 			if (n < PG_INT32_MIN || n > PG_INT32_MAX)
-				return false;
+				return n < 0 ? -1 : 1;
 			datum = Int32GetDatum((int32) n);
 		}
 		else if (type == INT8OID)
 			datum = Int64GetDatum(n);
 	}
 	*bytes = sm_key_bytes(type, datum, room);
-	return bytes->len <= SM_MAX_KEY;
+	return 0;
 }
+
+/* ---- ranges ---- */
+
+/* Puts a clause to a range.  False if no key can satisfy it. */
+static bool
+apply_bound(const scan_state *state, const range_bound *bound, Datum datum,
+			sm_bounds *bounds)
+{
+	bool from = bound->strategy >= BTEqualStrategyNumber;
+	bool to = bound->strategy <= BTEqualStrategyNumber;
+	bool inclusive = bound->strategy != BTLessStrategyNumber &&
+		bound->strategy != BTGreaterStrategyNumber;
+	sm_bytes key;
+	int outside =
+		operand_bytes(state, bound->type, datum, palloc(sizeof(uint64)), &key);
+
+	/* all keys are on one side of it */
+	if (outside != 0)
+		return outside < 0 ? !to : !from;
+	if (from)
+		sm_bounds_from(bounds, key, inclusive);
+	if (to)
+		sm_bounds_to(bounds, key, inclusive);
+	return true;
+}
+
+/* Finds out what range of keys is wanted.  False if no key can be in it. */
+static bool
+evaluate_range(ForeignScanState *node, scan_state *state, sm_bounds *bounds)
+{
+	ListCell *cell;
+	bool isnull;
+
+	foreach (cell, state->bounds)
+	{
+		const range_bound *bound = lfirst(cell);
+		Datum datum = ExecEvalExpr(bound->operand, node->ss.ps.ps_ExprContext, &isnull);
+
+		if (isnull || !apply_bound(state, bound, datum, bounds))
+			return false;
+	}
+	return true;
+}
+
+/* Starts a scan, of all or of a range. */
+static void
+start_scan(ForeignScanState *node, scan_state *state)
+{
+	sm_scan_spec spec = {.ordered = state->access == SM_RANGE,
+						 .descending = state->descending,
+						 .max_rows = SM_ALL_ROWS};
+	MemoryContext old;
+
+	/* bounds that stay until a rescan */
+	if (state->access == SM_RANGE)
+	{
+		MemoryContextReset(state->evaluation);
+		old = MemoryContextSwitchTo(state->evaluation);
+		if (!evaluate_range(node, state, &spec.bounds))
+			spec.max_rows = 0;
+		MemoryContextSwitchTo(old);
+	}
+	old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
+	sm_scan_start(&state->scan, state->call.ref, &spec);
+	MemoryContextSwitchTo(old);
+	state->scanning = true;
+}
+
+/* ---- lookups ---- */
 
 static int
 compare_keys(const void *a, const void *b)
 {
-	const sm_bytes *x = a;
-	const sm_bytes *y = b;
-	int order = memcmp(x->data, y->data, Min(x->len, y->len));
-
-	return order != 0 ? order : (x->len > y->len) - (x->len < y->len);
+	return sm_key_compare(*(const sm_bytes *) a, *(const sm_bytes *) b);
 }
 
 /* The keys of an array, each once. */
@@ -156,7 +265,8 @@ take_array(scan_state *state, ArrayType *array)
 	for (int i = 0; i < length; i++)
 	{
 		if (!nulls[i] &&
-			operand_bytes(state, elements[i], &rooms[i], &state->keys[state->nkeys]))
+			operand_bytes(state, state->operand_type, elements[i], &rooms[i],
+						  &state->keys[state->nkeys]) == 0)
 			state->nkeys++;
 	}
 	qsort(state->keys, (size_t) state->nkeys, sizeof(sm_bytes), compare_keys);
@@ -184,13 +294,15 @@ evaluate(ForeignScanState *node, scan_state *state)
 	{
 		datum = ExecEvalExpr(state->operand, econtext, &isnull);
 		state->keys = &state->one;
-		if (!isnull && operand_bytes(state, datum, &state->call.room[0], &state->one))
+		if (!isnull &&
+			operand_bytes(state, state->operand_type, datum, &state->call.room[0],
+						  &state->one) == 0)
 			state->nkeys = 1;
 		return;
 	}
 
-	MemoryContextReset(state->keys_context);
-	old = MemoryContextSwitchTo(state->keys_context);
+	MemoryContextReset(state->evaluation);
+	old = MemoryContextSwitchTo(state->evaluation);
 	datum = ExecEvalExpr(state->operand, econtext, &isnull);
 	if (!isnull)
 		take_array(state, DatumGetArrayTypeP(datum));
@@ -210,6 +322,8 @@ next_lookup(ForeignScanState *node, scan_state *state, sm_row *row)
 		CHECK_FOR_INTERRUPTS();
 		row->key = state->keys[state->next++];
 		state->lookups++;
+		if (row->key.len > SM_MAX_KEY)
+			continue;
 		sm_call_begin(call, state->relid, &state->types);
 		while (!sm_call_done(call,
 							 sm_get_expiry(&call->ref->map, row->key,
@@ -238,18 +352,12 @@ sm_fdw_next(ForeignScanState *node)
 	bool found;
 
 	ExecClearTuple(slot);
-	if (state->operand != NULL)
+	if (state->access == SM_LOOKUP)
 		found = next_lookup(node, state, &row);
 	else
 	{
 		if (!state->scanning)
-		{
-			MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
-
-			sm_scan_start(&state->scan, state->call.ref);
-			state->scanning = true;
-			MemoryContextSwitchTo(old);
-		}
+			start_scan(node, state);
 		found = sm_scan_next(&state->scan, &row);
 	}
 	if (!found)
@@ -269,7 +377,8 @@ sm_fdw_rescan(ForeignScanState *node)
 
 	state->evaluated = false;
 	if (state->scanning)
-		sm_scan_restart(&state->scan);
+		sm_scan_end(&state->scan);
+	state->scanning = false;
 }
 
 /* EndForeignScan. */
@@ -282,27 +391,42 @@ sm_fdw_end_scan(ForeignScanState *node)
 		return;
 	if (state->scanning)
 		sm_scan_end(&state->scan);
-	if (state->keys_context != NULL)
-		MemoryContextDelete(state->keys_context);
+	if (state->evaluation != NULL)
+		MemoryContextDelete(state->evaluation);
 }
 
-/* ExplainForeignScan: what is looked up, and how often it was there. */
+/* Clauses, all of which hold, as they stand in SQL. */
+static char *
+deparse_clauses(List *clauses, List *context, bool qualified)
+{
+	Expr *all = list_length(clauses) == 1 ? linitial(clauses) : make_andclause(clauses);
+
+	return deparse_expression((Node *) all, context, qualified, false);
+}
+
+/* ExplainForeignScan: what is looked up, and how often it was there; what range. */
 void
 sm_fdw_explain_scan(ForeignScanState *node, ExplainState *es)
 {
 	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
 	scan_state *state = node->fdw_state;
+	sm_access access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
 	List *context;
 
+	if (access == SM_RANGE)
+		ExplainPropertyText("Order",
+							boolVal(list_nth(plan->fdw_private, SM_PLAN_DESCENDING)) ?
+								"key descending" :
+								"key",
+							es);
 	if (plan->fdw_exprs == NIL)
 		return;
 	context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
-	ExplainPropertyText("Lookup",
-						deparse_expression(linitial(plan->fdw_exprs), context,
-										   list_length(es->rtable) > 1 || es->verbose,
-										   false),
+	ExplainPropertyText(access == SM_LOOKUP ? "Lookup" : "Range",
+						deparse_clauses(plan->fdw_exprs, context,
+										list_length(es->rtable) > 1 || es->verbose),
 						es);
-	if (es->analyze)
+	if (es->analyze && access == SM_LOOKUP)
 	{
 		ExplainPropertyInteger("Lookups", NULL, (int64) state->lookups, es);
 		ExplainPropertyInteger("Hits", NULL, (int64) state->hits, es);
@@ -334,6 +458,7 @@ acquire_sample_rows(Relation relation, int elevel, HeapTuple *rows, int targrows
 {
 	sm_ref *ref = sm_ref_resolve(RelationGetRelid(relation), 0, false);
 	sm_types types = ref->types;
+	sm_scan_spec all = {.max_rows = SM_ALL_ROWS};
 	sm_scan scan;
 	sm_row row;
 	ReservoirStateData reservoir;
@@ -342,7 +467,7 @@ acquire_sample_rows(Relation relation, int elevel, HeapTuple *rows, int targrows
 	int nrows = 0;
 
 	reservoir_init_selection_state(&reservoir, targrows);
-	sm_scan_start(&scan, ref);
+	sm_scan_start(&scan, ref, &all);
 	for (; sm_scan_next(&scan, &row); seen++)
 	{
 		int place = nrows;

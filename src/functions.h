@@ -78,6 +78,8 @@ extern void sm_site_check_result(sm_call *call, Oid type);
 extern Datum sm_site_result(sm_call *call);
 extern Datum sm_site_stored(sm_call *call, sm_bytes value);
 extern TupleDesc sm_site_row(sm_call *call, FunctionCallInfo fcinfo);
+extern sm_input *sm_argument_input(Oid relid, const char *column, Oid from, Oid to,
+								   int32 typmod, MemoryContext context);
 extern Oid sm_argument_type(FunctionCallInfo fcinfo, int n);
 extern int64 sm_call_expires(const sm_call *call, FunctionCallInfo fcinfo, int n);
 extern _Noreturn void sm_null_argument(const char *name);

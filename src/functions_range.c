@@ -1,8 +1,8 @@
 /*
  * functions_range.c
- *	  range_rows: all pairs of a map, a row at a time.
+ *	  The SQL functions on a range of a map's keys.
  *
- * The function range, in SQL, calls this one in a target list, where rows are
+ * The function range, in SQL, calls range_rows in a target list, where rows are
  * handed on as they come; in FROM they would be collected first.
  */
 #include "compat.h"
@@ -10,6 +10,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "nodes/execnodes.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
@@ -17,6 +18,101 @@
 #include "scan.h"
 
 SM_FUNCTION(syncmap_range_rows);
+SM_FUNCTION(syncmap_delete_range);
+
+/* The arguments of both. */
+enum
+{
+	ARG_MAP,
+	ARG_LOW,
+	ARG_HIGH,
+	ARG_LOW_INCLUSIVE,
+	ARG_HIGH_INCLUSIVE,
+	ARG_PREFIX,
+	ARG_MAX_ROWS,
+	ARG_DESCENDING /* range_rows only */
+};
+
+/* ---- arguments ---- */
+
+/* Argument number n as a key's bytes, in memory of the current context. */
+static sm_bytes
+key_argument(FunctionCallInfo fcinfo, const sm_ref *ref, int n)
+{
+	sm_input *input = sm_argument_input(ref->relid, "key", sm_argument_type(fcinfo, n),
+										ref->types.key_type, -1, CurrentMemoryContext);
+	Datum key = sm_input_convert(input, PG_GETARG_DATUM(n));
+	uint64 room;
+	sm_bytes bytes = sm_key_bytes(ref->types.key_type, key, &room);
+
+	bytes.data = memcpy(palloc(bytes.len + 1), bytes.data, bytes.len);
+	return bytes;
+}
+
+static bool
+flag_argument(FunctionCallInfo fcinfo, int n, bool otherwise)
+{
+	return PG_ARGISNULL(n) ? otherwise : PG_GETARG_BOOL(n);
+}
+
+/*
+ * Which keys a call is about, in memory of the current context.  Errors: 42804 a
+ * bound's type is not the key's and does not convert to it, or keys of that type have
+ * no prefix; what the conversion raises; 40001 it altered the map.
+ */
+static void
+read_bounds(FunctionCallInfo fcinfo, const sm_ref *ref, sm_bounds *bounds)
+{
+	Oid relid = ref->relid;
+	sm_types types = ref->types;
+
+	*bounds = (sm_bounds) {0};
+	if (!PG_ARGISNULL(ARG_PREFIX) && types.key_type != TEXTOID &&
+		types.key_type != BYTEAOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("keys of type %s have no prefix",
+						format_type_be(types.key_type)),
+				 errhint("Use \"low\" and \"high\".")));
+	if (!PG_ARGISNULL(ARG_LOW))
+		sm_bounds_from(bounds, key_argument(fcinfo, ref, ARG_LOW),
+					   flag_argument(fcinfo, ARG_LOW_INCLUSIVE, true));
+	if (!PG_ARGISNULL(ARG_HIGH))
+		sm_bounds_to(bounds, key_argument(fcinfo, ref, ARG_HIGH),
+					 flag_argument(fcinfo, ARG_HIGH_INCLUSIVE, false));
+	if (!PG_ARGISNULL(ARG_PREFIX))
+		sm_bounds_prefix(bounds, key_argument(fcinfo, ref, ARG_PREFIX));
+
+	/* the conversions may have run somebody's code */
+	if (!sm_ref_fits(ref, relid, SM_ACL_MAP))
+		ref = sm_ref_resolve(relid, 0, false);
+	if (memcmp(&ref->types, &types, sizeof(types)) != 0)
+		sm_map_was_altered(relid);
+}
+
+/* How many rows the call may have.  Errors: 2201W less than none. */
+static uint64
+read_max_rows(FunctionCallInfo fcinfo)
+{
+	int64 max_rows;
+
+	if (PG_ARGISNULL(ARG_MAX_ROWS))
+		return SM_ALL_ROWS;
+	max_rows = PG_GETARG_INT64(ARG_MAX_ROWS);
+	if (max_rows < 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_ROW_COUNT_IN_LIMIT_CLAUSE),
+				 errmsg("argument \"%s\" must not be negative", "max_rows")));
+	return (uint64) max_rows;
+}
+
+static bool
+has_bounds(const sm_bounds *bounds)
+{
+	return bounds->low.key.data != NULL || bounds->high.key.data != NULL;
+}
+
+/* ---- range_rows ---- */
 
 /* A column of text of a type's values. */
 typedef struct text_column
@@ -32,6 +128,7 @@ typedef struct range_call
 	sm_types types;
 	text_column key;
 	text_column value;
+	ExprContext *econtext;
 } range_call;
 
 static void
@@ -53,15 +150,29 @@ text_of(text_column *column, Datum datum)
 	return PointerGetDatum(cstring_to_text(OutputFunctionCall(&column->output, datum)));
 }
 
+/* An ExprContextCallbackFunction: the query wants no more rows. */
+static void
+end_call(Datum arg)
+{
+	range_call *call = (range_call *) DatumGetPointer(arg);
+
+	sm_scan_end(&call->scan);
+}
+
 static range_call *
 start(FunctionCallInfo fcinfo, FuncCallContext *context)
 {
 	/* without a call site, since fn_extra belongs to the scan */
-	sm_ref *ref = sm_ref_resolve(PG_GETARG_OID(0), ACL_SELECT, false);
+	sm_ref *ref = sm_ref_resolve(PG_GETARG_OID(ARG_MAP), ACL_SELECT, false);
 	range_call *call = palloc0(sizeof(range_call));
+	sm_scan_spec spec = {.max_rows = read_max_rows(fcinfo),
+						 .descending = flag_argument(fcinfo, ARG_DESCENDING, false)};
 	TupleDesc row;
 
-	sm_scan_start(&call->scan, ref);
+	read_bounds(fcinfo, ref, &spec.bounds);
+	spec.ordered = has_bounds(&spec.bounds) || spec.max_rows != SM_ALL_ROWS ||
+		!PG_ARGISNULL(ARG_DESCENDING);
+	sm_scan_start(&call->scan, ref, &spec);
 	call->types = ref->types;
 	prepare_column(&call->key, ref->types.key_type, CurrentMemoryContext);
 	prepare_column(&call->value, ref->types.value_type, CurrentMemoryContext);
@@ -70,12 +181,17 @@ start(FunctionCallInfo fcinfo, FuncCallContext *context)
 		elog(ERROR, "return type must be a row type");
 	context->tuple_desc = BlessTupleDesc(row);
 
+	call->econtext = ((ReturnSetInfo *) fcinfo->resultinfo)->econtext;
+	RegisterExprContextCallback(call->econtext, end_call, PointerGetDatum(call));
 	return call;
 }
 
 /*
- * range_rows(map, OUT key text, OUT value text) returns setof record.  Needs
- * SELECT.
+ * range_rows(map, low, high, low_inclusive, high_inclusive, prefix, max_rows,
+ * descending, OUT key text, OUT value text) returns setof record.  In the order of
+ * keys if any of that is asked for.  Needs SELECT.
+ *
+ * Errors: see read_bounds and read_max_rows.
  */
 Datum
 syncmap_range_rows(PG_FUNCTION_ARGS)
@@ -91,6 +207,8 @@ syncmap_range_rows(PG_FUNCTION_ARGS)
 		MemoryContext old;
 
 		context = SRF_FIRSTCALL_INIT();
+		if (PG_ARGISNULL(ARG_MAP))
+			SRF_RETURN_DONE(context);
 		old = MemoryContextSwitchTo(context->multi_call_memory_ctx);
 		context->user_fctx = start(fcinfo, context);
 		MemoryContextSwitchTo(old);
@@ -99,10 +217,56 @@ syncmap_range_rows(PG_FUNCTION_ARGS)
 	call = context->user_fctx;
 
 	if (!sm_scan_next(&call->scan, &row))
+	{
+		UnregisterExprContextCallback(call->econtext, end_call, PointerGetDatum(call));
+		sm_scan_end(&call->scan);
 		SRF_RETURN_DONE(context);
+	}
 	values[0] = text_of(&call->key, sm_key_datum(call->types.key_type, row.key));
 	values[1] = text_of(&call->value, sm_value_datum(&call->types, row.value));
 	SRF_RETURN_NEXT(context,
 					HeapTupleGetDatum(
 						heap_form_tuple(context->tuple_desc, values, nulls)));
+}
+
+/* ---- delete_range ---- */
+
+/*
+ * delete_range(map, low, high, low_inclusive, high_inclusive, prefix, max_rows)
+ * returns bigint: how many keys were removed, with max_rows the first ones.  Needs
+ * DELETE.
+ *
+ * Errors: 22004 map is NULL; see read_bounds and read_max_rows.
+ */
+Datum
+syncmap_delete_range(PG_FUNCTION_ARGS)
+{
+	sm_scan_spec spec = {.max_rows = read_max_rows(fcinfo)};
+	sm_call call = {.ref = NULL};
+	sm_scan scan;
+	sm_row row;
+	int64 deleted = 0;
+
+	sm_check_not_null(fcinfo, ARG_MAP, "map");
+	call.ref = sm_ref_resolve(PG_GETARG_OID(ARG_MAP), ACL_DELETE, false);
+	if (!sm_guc_enabled)
+		PG_RETURN_NULL();
+	read_bounds(fcinfo, call.ref, &spec.bounds);
+	if (!sm_ref_fits(call.ref, PG_GETARG_OID(ARG_MAP), ACL_DELETE))
+		call.ref = sm_ref_resolve(PG_GETARG_OID(ARG_MAP), ACL_DELETE, false);
+
+	/* the order of keys helps to find them, where there is one */
+	spec.ordered = spec.max_rows != SM_ALL_ROWS ||
+		(has_bounds(&spec.bounds) && sm_map_is_ordered(&call.ref->map));
+	sm_scan_start(&scan, call.ref, &spec);
+	while (sm_scan_next(&scan, &row))
+	{
+		sm_call_prepare(&call);
+		while (!sm_call_done(&call, sm_delete(&call.ref->map, row.key)))
+			;
+		if (call.status == SM_FOUND)
+			deleted++;
+	}
+	sm_scan_end(&scan);
+	PG_RETURN_INT64(deleted);
 }

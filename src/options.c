@@ -69,6 +69,16 @@ parse_promote_ratio(const char *value, sm_options *parsed)
 		invalid_value("promote_ratio", value, "It is a percentage, from 0 to 100.");
 }
 
+static bool
+parse_flag(const char *option, const char *value)
+{
+	bool flag;
+
+	if (!parse_bool(value, &flag))
+		invalid_value(option, value, "It is a boolean.");
+	return flag;
+}
+
 /* A map with a small quota has fewer shards: each wants some pages of its own. */
 static uint32
 default_shard_bits(uint64 max_memory)
@@ -151,13 +161,15 @@ sm_options_parse(List *options, sm_options *parsed)
 		}
 		else if (strcmp(option->defname, "promote_ratio") == 0)
 			parse_promote_ratio(defGetString(option), parsed);
+		else if (strcmp(option->defname, "ordered") == 0)
+			parsed->ordered = parse_flag("ordered", defGetString(option));
 		else
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid option \"%s\"", option->defname),
 				 errhint(
-					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio.")));
+					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered.")));
 	}
 	if (!parsed->has_shards)
 		parsed->shard_bits = default_shard_bits(parsed->max_memory);
@@ -169,6 +181,7 @@ sm_options_apply(const sm_options *options, sm_map *map)
 {
 	sm_map_configure(map, options->max_memory, options->evicts);
 	sm_map_set_promote_ratio(map, options->promote_ratio);
+	sm_map_set_ordered(map, options->ordered);
 }
 
 /*

@@ -19,6 +19,7 @@ typedef struct sm_options
 	uint32 shard_bits; /* 2^shard_bits shards */
 	bool has_shards;   /* and it is not a default */
 	int promote_ratio; /* percent; -1: the setting's */
+	bool ordered;	   /* its keys are kept in order, too */
 } sm_options;
 
 extern void sm_options_parse(List *options, sm_options *parsed);

@@ -1,9 +1,10 @@
 /*
  * scan.c
- *	  All pairs of a map, a buffer at a time.
+ *	  The pairs of a map, or of a range of its keys.
  *
- * The engine copies the pairs of some buckets into a buffer of ours, from
- * which rows are made; nothing is locked or pinned in between, so that a query
+ * Pairs come as the engine has them, a buffer at a time; or in the order of keys,
+ * merged from the shards' orders if the map has them (scan_merge.c), and sorted
+ * otherwise (scan_sort.c).  Nothing is locked or pinned in between, so that a query
  * may take as long as it likes, or never come back.
  */
 #include "compat.h"
@@ -15,87 +16,135 @@
 
 #define FIRST_BUFFER_SIZE (64 * 1024)
 
-/* Starts a scan, whose memory is the current context's. */
+/*
+ * Starts a scan, whose memory is the current context's.  What the bounds point at
+ * must stay.
+ */
 void
-sm_scan_start(sm_scan *scan, const sm_ref *ref)
+sm_scan_start(sm_scan *scan, const sm_ref *ref, const sm_scan_spec *spec)
 {
-	*scan = (sm_scan) {.map = ref->map};
+	*scan = (sm_scan) {.relid = ref->relid,
+					   .map = ref->map,
+					   .spec = *spec,
+					   .context = CurrentMemoryContext,
+					   .done = !sm_guc_enabled};
 	scan->map.reads = (sm_reads) {0};
-	scan->done = !sm_guc_enabled;
-	scan->pairs.data = palloc(FIRST_BUFFER_SIZE);
-	scan->pairs.size = FIRST_BUFFER_SIZE;
 }
 
-/* Starts again, from the first pair. */
-void
-sm_scan_restart(sm_scan *scan)
-{
-	scan->cursor = (sm_cursor) {0};
-	scan->pairs.len = 0;
-	scan->position = 0;
-	scan->done = !sm_guc_enabled;
-}
-
+/* Gives back what a scan holds. */
 void
 sm_scan_end(sm_scan *scan)
 {
-	pfree(scan->pairs.data);
+	if (scan->merge != NULL)
+		sm_merge_end(scan->merge);
+	if (scan->sort != NULL)
+		sm_sort_end(scan->sort);
+	if (scan->pairs.data != NULL)
+		pfree(scan->pairs.data);
 }
 
-/* Makes the buffer larger.  Values may be larger than palloc allows. */
+/* Makes the buffer that large.  Values may be larger than palloc allows. */
 static void
-grow(sm_scan *scan, size_t size)
+make_buffer(sm_scan *scan, size_t size)
 {
-	MemoryContext context = GetMemoryChunkContext(scan->pairs.data);
-
-	pfree(scan->pairs.data);
-	scan->pairs.data = MemoryContextAllocHuge(context, size);
+	if (scan->pairs.data != NULL)
+		pfree(scan->pairs.data);
+	scan->pairs.data = MemoryContextAllocHuge(scan->context, size);
 	scan->pairs.size = size;
 }
 
-/* Fills the buffer again; sets done when nothing is left. */
-static void
+/* Fills the buffer again.  False if nothing is left. */
+static bool
 next_pairs(sm_scan *scan)
 {
-	scan->pairs.len = 0;
 	scan->position = 0;
-	while (!scan->done && scan->pairs.len == 0)
+	if (scan->pairs.data == NULL)
+		make_buffer(scan, FIRST_BUFFER_SIZE);
+	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
 		switch (sm_range(&scan->map, &scan->cursor, &scan->pairs))
 		{
 			case SM_FOUND:
+				if (scan->pairs.len > 0)
+					return true;
 				break;
 			case SM_TOO_SMALL:
-				grow(scan, scan->pairs.len);
-				scan->pairs.len = 0;
+				make_buffer(scan, scan->pairs.len);
 				break;
 			default:
 				/* SM_ABSENT, or a map that is gone */
 				scan->pairs.len = 0;
-				scan->done = true;
+				return false;
 		}
 	}
+}
+
+/* Reads the pair at a position.  Returns the position of the next one. */
+size_t
+sm_scan_take_pair(const sm_buffer *pairs, size_t position, sm_row *row)
+{
+	const char *at = (const char *) pairs->data + position;
+	const sm_pair *pair = (const sm_pair *) at;
+
+	row->expires = pair->expires;
+	row->key = (sm_bytes) {at + sizeof(*pair), pair->key_len};
+	row->value =
+		(sm_bytes) {at + sizeof(*pair) + sm_pad(pair->key_len), pair->value_len};
+	return position + sm_pair_size(pair);
+}
+
+/* The next pair in the bounds as they come; false when there is none. */
+bool
+sm_scan_collect(sm_scan *scan, sm_row *row)
+{
+	do
+	{
+		if (scan->position >= scan->pairs.len && !next_pairs(scan))
+			return false;
+		scan->position = sm_scan_take_pair(&scan->pairs, scan->position, row);
+	} while (!sm_bounds_contain(&scan->spec.bounds, row->key));
+	return true;
+}
+
+/* Has the map an order?  What is left to do for it is done now. */
+static bool
+is_ordered(sm_scan *scan)
+{
+	sm_status status = SM_FOUND;
+
+	if (!sm_map_is_ordered(&scan->map))
+		return false;
+	while (status == SM_FOUND)
+	{
+		CHECK_FOR_INTERRUPTS();
+		status = sm_order_step(&scan->map);
+	}
+	return status == SM_ABSENT;
+}
+
+static bool
+next_in_order(sm_scan *scan, sm_row *row)
+{
+	if (scan->merge == NULL && scan->sort == NULL)
+	{
+		if (is_ordered(scan))
+			scan->merge = sm_merge_start(scan);
+		else
+			scan->sort = sm_sort_start(scan);
+	}
+	return scan->merge != NULL ? sm_merge_next(scan->merge, row) :
+								 sm_sort_next(scan->sort, row);
 }
 
 /* The next pair; false when there is none. */
 bool
 sm_scan_next(sm_scan *scan, sm_row *row)
 {
-	const sm_pair *pair;
-	const char *at;
-
-	if (scan->position >= scan->pairs.len)
-		next_pairs(scan);
-	if (scan->done)
+	if (scan->done || scan->rows == scan->spec.max_rows)
 		return false;
-
-	at = (const char *) scan->pairs.data + scan->position;
-	pair = (const sm_pair *) at;
-	row->expires = pair->expires;
-	row->key = (sm_bytes) {at + sizeof(*pair), pair->key_len};
-	row->value =
-		(sm_bytes) {at + sizeof(*pair) + sm_pad(pair->key_len), pair->value_len};
-	scan->position += sizeof(*pair) + sm_pad(pair->key_len) + sm_pad(pair->value_len);
-	return true;
+	scan->done =
+		!(scan->spec.ordered ? next_in_order(scan, row) : sm_scan_collect(scan, row));
+	scan->rows++;
+	return !scan->done;
 }

@@ -43,7 +43,8 @@ CREATE FUNCTION syncmap.create(name text, max_memory text DEFAULT NULL,
 	eviction text DEFAULT NULL, ttl interval DEFAULT NULL,
 	key_type text DEFAULT NULL, value_type text DEFAULT NULL,
 	expires_at boolean DEFAULT false,
-	shards integer DEFAULT NULL, promote_ratio integer DEFAULT NULL)
+	shards integer DEFAULT NULL, promote_ratio integer DEFAULT NULL,
+	ordered boolean DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'syncmap_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
@@ -64,7 +65,7 @@ AS 'MODULE_PATHNAME', 'syncmap_clear'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION syncmap.create(text, text, text, interval, text, text, boolean, integer,
-	integer) IS
+	integer, boolean) IS
 	'creates a map: a foreign table (key, value) on the server syncmap';
 COMMENT ON FUNCTION syncmap.drop(regclass) IS
 	'drops a map';
@@ -360,26 +361,81 @@ COMMENT ON FUNCTION syncmap.delete_many(regclass, anycompatiblearray) IS
 	'removes keys; returns the number of those that were there';
 
 -- ---------------------------------------------------------------------------
--- All pairs.  range is inlined into the query that calls it, and range_rows
+-- Ranges of keys.  range is inlined into the query that calls it, and range_rows
 -- hands its rows on one by one, since it stands in a target list.
 
-CREATE FUNCTION syncmap.range_rows(map regclass, OUT key text, OUT value text)
+CREATE FUNCTION syncmap.range_rows(map regclass, low text, high text,
+	low_inclusive boolean, high_inclusive boolean, prefix text, max_rows bigint,
+	descending boolean, OUT key text, OUT value text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'syncmap_range_rows'
-LANGUAGE C STABLE STRICT PARALLEL SAFE ROWS 1000;
+LANGUAGE C STABLE PARALLEL SAFE ROWS 1000;
 
-CREATE FUNCTION syncmap.range(map regclass)
+CREATE FUNCTION syncmap.range_rows(map regclass, low anycompatible,
+	high anycompatible, low_inclusive boolean, high_inclusive boolean, prefix text,
+	max_rows bigint, descending boolean, OUT key text, OUT value text)
+RETURNS SETOF record
+AS 'MODULE_PATHNAME', 'syncmap_range_rows'
+LANGUAGE C STABLE PARALLEL SAFE ROWS 1000;
+
+CREATE FUNCTION syncmap.range(map regclass, low text DEFAULT NULL,
+	high text DEFAULT NULL, low_inclusive boolean DEFAULT true,
+	high_inclusive boolean DEFAULT false, prefix text DEFAULT NULL,
+	max_rows bigint DEFAULT NULL, descending boolean DEFAULT NULL)
 RETURNS TABLE (key text, value text)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
 BEGIN ATOMIC
 	SELECT (pairs.pair).key, (pairs.pair).value
-	FROM (SELECT syncmap.range_rows(map) AS pair) AS pairs;
+	FROM (SELECT syncmap.range_rows(map, low, high, low_inclusive, high_inclusive,
+		prefix, max_rows, descending) AS pair) AS pairs;
 END;
 
-COMMENT ON FUNCTION syncmap.range_rows(regclass) IS
+CREATE FUNCTION syncmap.range(map regclass, low anycompatible,
+	high anycompatible DEFAULT NULL, low_inclusive boolean DEFAULT true,
+	high_inclusive boolean DEFAULT false, prefix text DEFAULT NULL,
+	max_rows bigint DEFAULT NULL, descending boolean DEFAULT NULL)
+RETURNS TABLE (key text, value text)
+LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
+AS $$
+	SELECT (pairs.pair).key, (pairs.pair).value
+	FROM (SELECT syncmap.range_rows(map, low, high, low_inclusive, high_inclusive,
+		prefix, max_rows, descending) AS pair) AS pairs
+$$;
+
+CREATE FUNCTION syncmap.delete_range(map regclass, low text DEFAULT NULL,
+	high text DEFAULT NULL, low_inclusive boolean DEFAULT true,
+	high_inclusive boolean DEFAULT false, prefix text DEFAULT NULL,
+	max_rows bigint DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'syncmap_delete_range'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+CREATE FUNCTION syncmap.delete_range(map regclass, low anycompatible,
+	high anycompatible DEFAULT NULL, low_inclusive boolean DEFAULT true,
+	high_inclusive boolean DEFAULT false, prefix text DEFAULT NULL,
+	max_rows bigint DEFAULT NULL)
+RETURNS bigint
+AS 'MODULE_PATHNAME', 'syncmap_delete_range'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+COMMENT ON FUNCTION syncmap.range_rows(regclass, text, text, boolean, boolean, text,
+	bigint, boolean) IS
 	'internal: the rows of syncmap.range';
-COMMENT ON FUNCTION syncmap.range(regclass) IS
-	'returns all pairs; a key that is present throughout comes exactly once';
+COMMENT ON FUNCTION syncmap.range_rows(regclass, anycompatible, anycompatible,
+	boolean, boolean, text, bigint, boolean) IS
+	'internal: the rows of syncmap.range';
+COMMENT ON FUNCTION syncmap.range(regclass, text, text, boolean, boolean, text,
+	bigint, boolean) IS
+	'returns the pairs of a range of keys; a key that is present throughout comes exactly once';
+COMMENT ON FUNCTION syncmap.range(regclass, anycompatible, anycompatible, boolean,
+	boolean, text, bigint, boolean) IS
+	'returns the pairs of a range of keys; a key that is present throughout comes exactly once';
+COMMENT ON FUNCTION syncmap.delete_range(regclass, text, text, boolean, boolean, text,
+	bigint) IS
+	'removes a range of keys; returns how many were there';
+COMMENT ON FUNCTION syncmap.delete_range(regclass, anycompatible, anycompatible,
+	boolean, boolean, text, bigint) IS
+	'removes a range of keys; returns how many were there';
 
 -- ---------------------------------------------------------------------------
 -- Statistics: of the maps that the role owns, all with pg_read_all_stats

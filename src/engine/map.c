@@ -145,6 +145,12 @@ sm_map_set_ordered(sm_map *map, bool ordered)
 		sm_shard_set_ordered(map->engine, i, map->id, ordered);
 }
 
+bool
+sm_map_is_ordered(const sm_map *map)
+{
+	return sm_load(&state_of(map)->ordered) != 0;
+}
+
 sm_status
 sm_order_step(sm_map *map)
 {

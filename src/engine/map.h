@@ -145,6 +145,7 @@ extern void sm_map_set_promote_ratio(sm_map *map, int percent);
  */
 extern void sm_map_set_ordered(sm_map *map, bool ordered);
 extern sm_status sm_order_step(sm_map *map);
+extern bool sm_map_is_ordered(const sm_map *map);
 
 /* Reads: SM_FOUND, SM_ABSENT, SM_TOO_SMALL, SM_GONE */
 extern sm_status sm_get(sm_map *map, sm_bytes key, sm_buffer *value);

@@ -418,6 +418,29 @@ add_bucket(const sm_request *request, const index_view *view, const index_view *
 }
 
 /*
+ * Asks the memory for what the next step will look at: the entries of the bucket
+ * that follows, and a bucket further on.  Hints only.
+ */
+static void
+prefetch_next(const sm_request *request, const index_view *view)
+{
+	const sm_arena *arena = &request->engine->arena;
+	const sm_bucket *next = view->probe.bucket + 1;
+
+	if (view->probe.bucket == NULL ||
+		((const char *) next - arena->base) % SM_PAGE_SIZE == 0)
+		return;
+	__builtin_prefetch(next + 1);
+	for (int i = 0; i < SM_SLOTS; i++)
+	{
+		const char *entry = arena->base + sm_slot_entry(sm_load(&next->slots[i]));
+
+		__builtin_prefetch(entry);
+		__builtin_prefetch(entry + 64);
+	}
+}
+
+/*
  * One step: the pairs whose tags lie from prefix on to the end of its bucket,
  * in the index that has the smaller buckets, taken out of both indexes at one
  * moment.  A slot that is on its way from one to the other stands in both, and
@@ -435,6 +458,7 @@ try_range(const sm_request *request, uint32_t prefix, range_batch *batch)
 	if (!look(request, &shard->read, prefix, &read) ||
 		!look(request, &shard->dirty, prefix, &dirty))
 		return false;
+	prefetch_next(request, &read);
 	read_word = read.word;
 	if (sm_index_root(read_word) != 0)
 		bits = sm_index_bits(read_word);
