@@ -436,7 +436,8 @@ sm_get_shard_stats(const sm_map *map, uint32_t shard, sm_shard_stats *stats)
 		.live = from->log.live,
 		.dead = from->log.dead,
 		.index = from->read_index.pages + from->dirty_index.pages +
-			from->retired.pages + from->order.pages + sm_ghosts_pages(&from->ghosts),
+			from->retired.pages + from->order.pages + sm_ghosts_pages(&from->ghosts) +
+			sm_shard_kept_pages(from),
 		.young = from->log.pages[SM_YOUNG],
 		.main = from->log.pages[SM_MAIN],
 		.extents = from->log.extents,
@@ -521,8 +522,8 @@ sm_range_ordered(sm_map *map, uint32_t shard, const sm_span *span, uint32_t most
 /* Buckets that one call of sm_range passes: its caller may be interrupted. */
 #define RANGE_STEPS 4096
 
-sm_status
-sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
+static sm_status
+range(sm_map *map, sm_cursor *cursor, int64_t now, sm_buffer *pairs)
 {
 	size_t filled = 0;
 	int steps = 0;
@@ -536,7 +537,7 @@ sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
 							  .number = number};
 		sm_buffer rest = {.data = (char *) pairs->data + filled,
 						  .size = pairs->size - filled};
-		sm_status status = sm_shard_range(&request, &cursor->prefix, &rest);
+		sm_status status = sm_shard_range(&request, &cursor->prefix, now, &rest);
 
 		if (status == SM_TOO_SMALL && filled > 0)
 			break;
@@ -552,4 +553,59 @@ sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
 	}
 	pairs->len = filled;
 	return filled == 0 && cursor->shard == 1U << map->shard_bits ? SM_ABSENT : SM_FOUND;
+}
+
+sm_status
+sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
+{
+	return range(map, cursor, 0, pairs);
+}
+
+/*
+ * The one place where somebody holds more than one shard's lock: all of a map's,
+ * taken in ascending order, so that the moment is the same in all of them (W2).
+ */
+sm_status
+sm_snapshot_open(sm_map *map, sm_snapshot *snapshot)
+{
+	sm_status status = SM_FOUND;
+
+	*snapshot = (sm_snapshot) {0};
+	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+	{
+		const sm_shard *shard = sm_shard_lock(map->engine, i);
+
+		if (sm_load(&shard->id) != map->id)
+			status = SM_GONE;
+		else if (shard->kept.open || shard->kept.lost || shard->kept.runs != 0)
+			status = SM_REFUSED;
+	}
+	snapshot->now = sm_port_now();
+	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+	{
+		if (status == SM_FOUND)
+			map->engine->shards[i].kept.open = true;
+		sm_shard_unlock(map->engine, i);
+	}
+	return status;
+}
+
+sm_status
+sm_snapshot_range(sm_map *map, sm_snapshot *snapshot, sm_buffer *pairs)
+{
+	return range(map, &snapshot->cursor, snapshot->now, pairs);
+}
+
+sm_status
+sm_snapshot_changes(sm_map *map, uint32_t shard, sm_changes *changes, sm_buffer *pairs)
+{
+	return sm_shard_changes(map->engine, map->first_shard + shard, map->id, changes,
+							pairs);
+}
+
+void
+sm_snapshot_close(sm_map *map)
+{
+	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+		sm_shard_close_snapshot(map->engine, i, map->id);
 }

@@ -237,6 +237,45 @@ typedef struct sm_pair
 extern sm_status sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs);
 
 /*
+ * A snapshot: all pairs as they were at one moment.  From sm_snapshot_open on each
+ * writer keeps what it changes, once a key, charged to the map; nobody waits.  Its
+ * owner goes through the map with sm_snapshot_range, which is sm_range as of then, and
+ * when that has left a shard (cursor.shard is greater), takes what was changed there
+ * meanwhile with sm_snapshot_changes: that is what holds of those keys.
+ *
+ * sm_snapshot_open: SM_FOUND; SM_REFUSED, another one of this map is open, which takes
+ * as long as its owner needs to read it; SM_GONE.  It holds all locks of the map's
+ * shards for a moment.
+ *
+ * sm_snapshot_changes ends the keeping in that shard, and copies what was kept from a
+ * zeroed cursor on, pairs as in sm_range; value_len is SM_NO_VALUE for a key that was
+ * not there.  SM_FOUND: call again.  SM_ABSENT: nothing is left.  SM_TOO_SMALL: the
+ * next one takes len bytes.  SM_NO_MEMORY: there was none to keep it, or somebody
+ * needed it, or the map was cleared: the snapshot is lost.  SM_GONE.
+ *
+ * sm_snapshot_close gives everything back; to be called whatever happened.
+ */
+typedef struct sm_snapshot
+{
+	int64_t now; /* the moment, by the host's clock */
+	sm_cursor cursor;
+} sm_snapshot;
+
+typedef struct sm_changes
+{
+	uint64_t run; /* where the next one stands, and in there */
+	uint64_t at;
+	bool started;
+} sm_changes;
+
+extern sm_status sm_snapshot_open(sm_map *map, sm_snapshot *snapshot);
+extern sm_status sm_snapshot_range(sm_map *map, sm_snapshot *snapshot,
+								   sm_buffer *pairs);
+extern sm_status sm_snapshot_changes(sm_map *map, uint32_t shard, sm_changes *changes,
+									 sm_buffer *pairs);
+extern void sm_snapshot_close(sm_map *map);
+
+/*
  * Range in the order of keys, of one shard of a map that is ordered: copies the next
  * pairs from one bound on, not past the other, at most so many, as far as the buffer
  * goes.  Descending, from is the upper one.  Each call's pairs are of one moment; the
@@ -290,7 +329,7 @@ typedef struct sm_shard_stats
 	uint64_t live;	  /* bytes of live entries, without extents */
 	uint64_t dead;	  /* bytes of dead ones */
 	/* pages of */
-	uint64_t index;	  /* indexes, the keys' order, and ghosts */
+	uint64_t index;	  /* indexes, the keys' order, ghosts; what a snapshot keeps */
 	uint64_t young;	  /* the young queue's segments */
 	uint64_t main;	  /* the main queue's */
 	uint64_t extents; /* large values */

@@ -16,7 +16,8 @@
 /*
  * One reader/writer lock a shard, named by the shard's place in the fixed
  * table.  Acquiring a lock has acquire semantics, releasing it has release
- * semantics.  Nobody ever holds two.
+ * semantics.  Nobody ever holds two, but for all of a map's, taken in ascending
+ * order, where a snapshot is opened.
  */
 extern void sm_port_lock_exclusive(uint32_t shard);
 extern void sm_port_lock_shared(uint32_t shard);

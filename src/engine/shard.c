@@ -46,7 +46,8 @@ uint64_t
 sm_shard_pages(const sm_shard *shard)
 {
 	return index_pages(shard) + shard->log.pages[SM_YOUNG] + shard->log.pages[SM_MAIN] +
-		shard->log.extents + sm_ghosts_pages(&shard->ghosts);
+		shard->log.extents + sm_ghosts_pages(&shard->ghosts) +
+		sm_shard_kept_pages(shard);
 }
 
 /* Brings the map's sum of pages up to date. */
@@ -316,6 +317,8 @@ sm_shard_maintain(const sm_engine *engine, sm_shard *shard)
 {
 	if (shard->retired.pages > 0)
 		sm_index_free(&engine->arena, &shard->retired, RETIRED_PAGES);
+	if (shard->kept.lost)
+		sm_shard_free_kept(engine, &shard->kept, RETIRED_PAGES);
 	if (shard->growing)
 		grow(engine, shard, GROWTH_BUCKETS);
 	else if (wants_promotion(engine, shard))
@@ -424,6 +427,8 @@ take_contents(const sm_engine *engine, sm_shard *shard)
 	shard->ghosts = (sm_ghosts) {0};
 	shard->growing = false;
 	shard->sweeping = false;
+	if (sm_load(&shard->entries) > 0)
+		sm_shard_lose_kept(shard);
 	sm_store(&shard->earliest, (uint64_t) SM_NEVER);
 	sm_store(&shard->entries, 0);
 	sm_store(&shard->misses, 0);
@@ -455,8 +460,9 @@ sm_shard_free_empty(const sm_engine *engine, uint32_t number, uint64_t id)
 	uint64_t pages = 0;
 	sm_shard *shard = sm_shard_lock(engine, number);
 
-	if (sm_load(&shard->id) == id && sm_load(&shard->entries) == 0 &&
-		(pages = sm_shard_pages(shard)) > 0)
+	if (sm_load(&shard->id) == id && sm_load(&shard->entries) == 0)
+		pages = sm_shard_pages(shard) - sm_shard_kept_pages(shard);
+	if (pages > 0)
 		contents = take_contents(engine, shard);
 	sm_shard_unlock(engine, number);
 
@@ -474,14 +480,20 @@ sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destr
 	sm_shard *shard = sm_shard_lock(engine, number);
 	shard_contents contents = {0};
 	bool is_there = sm_load(&shard->id) == id;
+	sm_kept kept = {0};
 
 	/* the id before the words: whoever sees a later word sees it gone (R1) */
 	if (is_there && destroy)
+	{
 		sm_store(&shard->id, 0);
+		kept = shard->kept;
+		shard->kept = (sm_kept) {0};
+	}
 	if (is_there)
 		contents = take_contents(engine, shard);
 	sm_shard_unlock(engine, number);
 
 	free_contents(engine, &contents);
+	sm_shard_free_kept(engine, &kept, UINT64_MAX);
 	return is_there;
 }

@@ -28,6 +28,20 @@
 /* Lines that different processes load and store lie this far apart. */
 #define SM_LINE 128
 
+/*
+ * What a snapshot keeps of a shard: for each key that has changed since, an entry as
+ * it was, or one that is marked dead for a key that was not there.  They stand in a
+ * chain of page runs, newest run first, see shard_snapshot.c.
+ */
+typedef struct sm_kept
+{
+	bool open;		/* a snapshot is, and its owner has not done with this shard */
+	bool lost;		/* something was not kept */
+	uint64_t runs;	/* the newest run, or 0 */
+	sm_index index; /* of the kept entries, by their keys */
+	uint64_t pages; /* without the index */
+} sm_kept;
+
 /* Of the whole map; kept in its first shard. */
 typedef struct sm_map_state
 {
@@ -75,6 +89,7 @@ struct sm_shard
 	sm_index retired; /* an index that was replaced, its pages not freed yet */
 	sm_log log;
 	sm_ghosts ghosts;
+	sm_kept kept;
 	sm_word settled;		/* pages of this shard that the map's sum has */
 	bool sweeping;			/* a sweep of expired entries is under way */
 	int64_t swept_earliest; /* earliest, of what it has seen and what came since */
@@ -122,7 +137,7 @@ sm_hash_tag(uint64_t hash)
 extern sm_status sm_shard_get(const sm_request *request, sm_buffer *value,
 							  int64_t *expires);
 extern sm_status sm_shard_range(const sm_request *request, uint32_t *prefix,
-								sm_buffer *pairs);
+								int64_t now, sm_buffer *pairs);
 extern uint64_t sm_shard_count(const sm_request *request);
 
 /* shard_order.c: the first takes the shard's lock; the second only as the fallback */
@@ -130,6 +145,19 @@ extern sm_status sm_shard_order_step(const sm_engine *engine, uint32_t number,
 									 uint64_t id);
 extern sm_status sm_shard_range_ordered(const sm_request *request, const sm_span *span,
 										uint32_t most, sm_buffer *pairs);
+
+/* shard_snapshot.c: with the shard's lock held, exclusive */
+extern bool sm_shard_keep(const sm_engine *engine, sm_shard *shard, uint32_t tag,
+						  sm_bytes key, uint64_t entry, bool take_extents);
+extern void sm_shard_lose_kept(sm_shard *shard);
+extern uint64_t sm_shard_free_kept(const sm_engine *engine, sm_kept *kept,
+								   uint64_t most);
+
+/* shard_snapshot.c: takes the shard's lock, shared or for a moment exclusive */
+extern sm_status sm_shard_changes(const sm_engine *engine, uint32_t number, uint64_t id,
+								  sm_changes *changes, sm_buffer *pairs);
+extern void sm_shard_close_snapshot(const sm_engine *engine, uint32_t number,
+									uint64_t id);
 
 /* shard_write.c: takes the shard's lock, exclusive */
 extern sm_status sm_shard_write(const sm_request *request, const sm_write *write);
@@ -172,6 +200,13 @@ static inline sm_map_state *
 sm_state_of(const sm_engine *engine, const sm_shard *shard)
 {
 	return &engine->shards[shard->map_shard].state;
+}
+
+/* The pages of what a snapshot keeps. */
+static inline uint64_t
+sm_shard_kept_pages(const sm_shard *shard)
+{
+	return shard->kept.index.pages + shard->kept.pages;
 }
 
 /* Is a key with that tag in the order, or does it belong there? */

@@ -92,7 +92,9 @@ unlink_entry(const sm_engine *engine, sm_shard *shard, uint64_t entry, uint64_t 
 		sm_order_remove(arena, &shard->order, known->key);
 	sm_store(&shard->entries, sm_load(&shard->entries) - 1);
 	shard->log.extents -= sm_entry_extent_pages(arena, entry, head);
-	sm_extents_free(arena, sm_entry_extents(arena, entry, head));
+	if (!shard->kept.open ||
+		!sm_shard_keep(engine, shard, known->tag, known->key, entry, true))
+		sm_extents_free(arena, sm_entry_extents(arena, entry, head));
 }
 
 /*
@@ -602,13 +604,18 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 		more = sm_load(&shard->id) == id;
 		if (more && shard->retired.pages > 0)
 			sm_index_free(&engine->arena, &shard->retired, RETIRED_PAGES);
+		else if (more && shard->kept.lost && sm_shard_kept_pages(shard) > 0)
+			sm_shard_free_kept(engine, &shard->kept, RETIRED_PAGES);
 		else if (more)
 		{
 			segment = sm_log_most_wasteful(&engine->arena, &shard->log, compact_ratio);
 			if (segment != 0)
 				compact(engine, shard, segment);
-			more = segment != 0;
-			made_room |= more;
+			made_room |= segment != 0;
+			/* what is kept for a snapshot goes last, and only for a need */
+			if (segment == 0 && !patient)
+				sm_shard_lose_kept(shard);
+			more = segment != 0 || (shard->kept.lost && sm_shard_kept_pages(shard) > 0);
 		}
 		freed += pages_less(shard, before);
 		sm_shard_unlock(engine, number);

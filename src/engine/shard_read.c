@@ -319,7 +319,7 @@ typedef struct range_batch
 	size_t size;
 	size_t need;	/* bytes that all pairs so far take */
 	uint64_t pairs; /* how many they are */
-	int64_t now;	/* the clock; asked when it is 0 */
+	int64_t now;	/* asked of the clock when it is 0 */
 } range_batch;
 
 /* Adds a slot's pair to a batch, or only its size where that is too small. */
@@ -469,7 +469,6 @@ try_range(const sm_request *request, uint32_t prefix, range_batch *batch)
 	batch->high = prefix | (((uint32_t) 1 << (SM_TAG_BITS - bits)) - 1);
 	batch->need = 0;
 	batch->pairs = 0;
-	batch->now = 0;
 	return add_bucket(request, &read, NULL, batch) &&
 		add_bucket(request, &dirty, &read, batch) && validate(request, &dirty) &&
 		validate(request, &read);
@@ -496,14 +495,16 @@ range_step(const sm_request *request, uint32_t prefix, range_batch *batch)
 
 /*
  * Copies the pairs of the next bucket from *prefix on to the buffer, and moves
- * *prefix behind it; at the shard's end it becomes 2^SM_TAG_BITS.  Returns
+ * *prefix behind it; at the shard's end it becomes 2^SM_TAG_BITS.  What has expired
+ * by now is left out; 0 stands for the clock.  Returns
  * SM_FOUND with pairs->len, SM_TOO_SMALL with the length that the pairs had
  * (*prefix stays), or SM_GONE.
  */
 sm_status
-sm_shard_range(const sm_request *request, uint32_t *prefix, sm_buffer *pairs)
+sm_shard_range(const sm_request *request, uint32_t *prefix, int64_t now,
+			   sm_buffer *pairs)
 {
-	range_batch batch = {.data = pairs->data, .size = pairs->size};
+	range_batch batch = {.data = pairs->data, .size = pairs->size, .now = now};
 
 	if (!range_step(request, *prefix, &batch))
 		return SM_GONE;

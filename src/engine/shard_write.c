@@ -121,17 +121,29 @@ make_head(const sm_request *request, const new_value *value)
 					   (value->expires != SM_NEVER ? SM_HEAD_EXPIRES : 0));
 }
 
+/* Keeps an entry, or that there was none (0), for a snapshot that is open. */
+static bool
+keep(const sm_request *request, uint64_t entry, bool take_extents)
+{
+	return request->shard->kept.open &&
+		sm_shard_keep(request->engine, request->shard, request->tag, request->key,
+					  entry, take_extents);
+}
+
 /*
  * The slot of an entry is gone, or is another entry's now.  The entry's extents
- * are the caller's to free.
+ * are the caller's to free, unless a snapshot takes them; shared are those that the
+ * other entry has, too.
  */
 static uint64_t
-bury(const sm_request *request, uint64_t entry, uint64_t head)
+bury(const sm_request *request, uint64_t entry, uint64_t head, uint64_t shared)
 {
 	const sm_arena *arena = &request->engine->arena;
 	sm_log *log = &request->shard->log;
 	uint64_t extents = sm_entry_extents(arena, entry, head);
 
+	if (keep(request, entry, extents != shared) && extents != shared)
+		extents = 0;
 	log->extents -= sm_entry_extent_pages(arena, entry, head);
 	sm_log_kill(arena, log, entry, request->engine->compact_ratio);
 	return extents;
@@ -147,7 +159,7 @@ remove_found(const sm_request *request, const write_target *target)
 	if (sm_shard_orders(shard, request->tag))
 		sm_order_remove(&request->engine->arena, &shard->order, request->key);
 	sm_store(&shard->entries, sm_load(&shard->entries) - 1);
-	return bury(request, target->found.entry, target->found.head);
+	return bury(request, target->found.entry, target->found.head, 0);
 }
 
 /* A write is a use of its key. */
@@ -180,6 +192,7 @@ overwrite(const sm_request *request, const write_target *target, const new_value
 				   head & SM_HEAD_EXPIRES);
 	head |= old_head & (uint64_t) 0xf << SM_HEAD_PAGE_SHIFT;
 
+	keep(request, entry, false);
 	version = sm_version_begin(target->place.home);
 	sm_store(sm_at(arena, entry), head);
 	if (head & SM_HEAD_EXPIRES)
@@ -286,6 +299,7 @@ store(const sm_request *request, const write_target *target, sm_queue queue,
 	if (target->index == NULL)
 	{
 		value->extents = 0;
+		keep(request, 0, false);
 		sm_ghosts_forget(arena, &shard->ghosts, request->tag);
 		sm_mark_set(engine->marks, entry, 0);
 		sm_index_place(arena, index, sm_slot(request->tag, entry));
@@ -306,7 +320,7 @@ store(const sm_request *request, const write_target *target, sm_queue queue,
 		sm_version_end(target->place.home, version);
 		if (ordered)
 			sm_order_move(arena, &shard->order, request->key, entry);
-		value->extents = bury(request, old, sm_load(sm_at(arena, old)));
+		value->extents = bury(request, old, sm_load(sm_at(arena, old)), value->extents);
 	}
 	return true;
 }
@@ -352,8 +366,10 @@ expire_found(const sm_request *request, write_target *target, int64_t expires)
 
 	if (head & SM_HEAD_EXPIRES)
 	{
-		uint64_t version = sm_version_begin(target->place.home);
+		uint64_t version;
 
+		keep(request, entry, false);
+		version = sm_version_begin(target->place.home);
 		sm_store(sm_at(arena, sm_expires_offset(entry, head)), (uint64_t) expires);
 		sm_version_end(target->place.home, version);
 		sm_shard_note_expiry(engine, shard, entry, expires);

@@ -7,12 +7,12 @@
 #include "check.h"
 
 const char *const sm_op_names[OP_KINDS] =
-	{"get",		   "contains",		 "put",
-	 "get_or_put", "swap",			 "compare_and_swap",
-	 "delete",	   "get_and_delete", "compare_and_delete",
-	 "update",	   "clear",			 "count",
-	 "reclaim",	   "range",			 "range_ordered",
-	 "set_ordered"};
+	{"get",			"contains",		  "put",
+	 "get_or_put",	"swap",			  "compare_and_swap",
+	 "delete",		"get_and_delete", "compare_and_delete",
+	 "update",		"clear",		  "count",
+	 "reclaim",		"range",		  "range_ordered",
+	 "set_ordered", "snapshot"};
 
 bool
 sm_bytes_are(sm_bytes a, const void *bytes, size_t len)

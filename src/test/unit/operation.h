@@ -26,6 +26,7 @@ typedef enum sm_op_kind
 	OP_RANGE,
 	OP_RANGE_ORDERED,
 	OP_SET_ORDERED,
+	OP_SNAPSHOT,
 	OP_KINDS
 } sm_op_kind;
 

@@ -9,7 +9,8 @@
  * a size of arena, which may be too small, and compares every result.  After
  * SM_NO_MEMORY the old value must be there (M2).  An iteration goes on beside
  * the changes.  The map is ordered from some time on, or not, and ranges in order
- * are compared with the one of the two that is a sorted array.  In the end every page must be back.  A round depends on the
+ * are compared with the one of the two that is a sorted array.  Snapshots are opened,
+ * read beside the changes, and compared with what was there.  In the end every page must be back.  A round depends on the
  * seed and its number alone, so it can be had again by itself.
  */
 #include "check.h"
@@ -23,8 +24,8 @@
 #define ARENA(mb)	 ((uint64_t) (mb) << 20)
 
 /* Of 1000. */
-static const int weights[OP_KINDS] = {180, 30, 280, 60, 60, 70, 80, 30,
-									  60,  60, 1,	9,	10, 58, 10, 2};
+static const int weights[OP_KINDS] = {180, 30, 280, 60, 60, 70, 80, 30, 60,
+									  60,  1,  9,	8,	40, 10, 2,	20};
 
 typedef struct trial
 {
@@ -46,6 +47,15 @@ typedef struct trial
 
 	bool ordered;
 	uint64_t ordered_ranges;
+
+	/* a snapshot, what it should give, and what it has given */
+	bool has_snapshot;
+	sm_snapshot snapshot;
+	uint32_t done_shards;
+	sm_reference *then;
+	sm_reference *given;
+	uint64_t snapshots;
+	uint64_t lost_snapshots;
 
 	uint64_t operations;
 	uint64_t shortages;
@@ -472,6 +482,145 @@ step_set_ordered(trial *round)
 			 "status %d of a step", status);
 }
 
+/* ---- snapshots ---- */
+
+static void
+end_snapshot(trial *round)
+{
+	if (!round->has_snapshot)
+		return;
+	sm_snapshot_close(&round->map);
+	round->has_snapshot = false;
+	round->then->destroy(round->then);
+	round->given->destroy(round->given);
+}
+
+static void
+open_snapshot(trial *round)
+{
+	sm_snapshot other;
+
+	sm_check(sm_snapshot_open(&round->map, &round->snapshot) == SM_FOUND,
+			 "a snapshot is refused");
+	sm_check(sm_snapshot_open(&round->map, &other) == SM_REFUSED,
+			 "a second snapshot is not refused");
+	round->has_snapshot = true;
+	round->done_shards = 0;
+	round->then = sm_reference_hash();
+	round->given = sm_reference_hash();
+	for (uint32_t i = 0; i < round->nkeys; i++)
+	{
+		sm_bytes value;
+
+		if (round->references[0]->load(round->references[0], round->keys[i], &value))
+			round->then->store(round->then, round->keys[i], value);
+	}
+}
+
+/* Takes pairs as given; changes may be of keys that were given before. */
+static void
+take_pairs(trial *round, const sm_buffer *buffer, bool changes)
+{
+	const char *at = buffer->data;
+
+	while (at < (const char *) buffer->data + buffer->len)
+	{
+		const sm_pair *pair = (const sm_pair *) at;
+		sm_bytes key = {at + sizeof(*pair), pair->key_len};
+		sm_bytes value = {at + sizeof(*pair) + sm_pad(key.len), pair->value_len};
+		sm_bytes given;
+		bool there = round->given->load(round->given, key, &given);
+
+		sm_check(changes || !there, "a snapshot gave a key twice");
+		if (pair->value_len != SM_NO_VALUE)
+			round->given->store(round->given, key, value);
+		else if (there)
+			round->given->remove(round->given, key);
+		at += sm_pair_size(pair);
+	}
+}
+
+/* Takes a shard's changes; false if the snapshot is lost. */
+static bool
+take_changes(trial *round, uint32_t shard)
+{
+	sm_buffer buffer = {malloc(1000), 1000, 0};
+	sm_changes changes = {0};
+	sm_status status;
+
+	for (;;)
+	{
+		status = sm_snapshot_changes(&round->map, shard, &changes, &buffer);
+		if (status == SM_FOUND)
+			take_pairs(round, &buffer, true);
+		else if (status == SM_TOO_SMALL)
+		{
+			buffer.size = buffer.len;
+			buffer.data = realloc(buffer.data, buffer.size);
+		}
+		else
+			break;
+	}
+	free(buffer.data);
+	sm_check(status == SM_ABSENT || status == SM_NO_MEMORY, "status %d of changes",
+			 status);
+	return status == SM_ABSENT;
+}
+
+static void
+check_snapshot(trial *round)
+{
+	sm_check(round->given->count(round->given) == round->then->count(round->then),
+			 "a snapshot of %zu keys, not %zu", round->given->count(round->given),
+			 round->then->count(round->then));
+	for (uint32_t i = 0; i < round->nkeys; i++)
+	{
+		sm_bytes given;
+		sm_bytes then;
+
+		if (round->then->load(round->then, round->keys[i], &then))
+			sm_check(round->given->load(round->given, round->keys[i], &given) &&
+						 sm_bytes_are(then, given.data, given.len),
+					 "a snapshot gave another value of key %u", i);
+	}
+	round->snapshots++;
+}
+
+/* Opens a snapshot, and reads some of it; at its end, compares it. */
+static void
+step_snapshot(trial *round)
+{
+	sm_buffer buffer = {malloc(5000), 5000, 0};
+	sm_status status;
+
+	if (!round->has_snapshot)
+		open_snapshot(round);
+	status = sm_snapshot_range(&round->map, &round->snapshot, &buffer);
+	if (status == SM_TOO_SMALL)
+	{
+		buffer.size = buffer.len;
+		buffer.data = realloc(buffer.data, buffer.size);
+		status = sm_snapshot_range(&round->map, &round->snapshot, &buffer);
+	}
+	if (status == SM_FOUND)
+		take_pairs(round, &buffer, false);
+	free(buffer.data);
+	while (round->done_shards < round->snapshot.cursor.shard)
+	{
+		if (!take_changes(round, round->done_shards++))
+		{
+			round->lost_snapshots++;
+			end_snapshot(round);
+			return;
+		}
+	}
+	if (status == SM_ABSENT)
+	{
+		check_snapshot(round);
+		end_snapshot(round);
+	}
+}
+
 static void
 check_count(trial *round)
 {
@@ -488,6 +637,7 @@ step_clear(trial *round)
 	for (int i = 0; i < 2; i++)
 		round->references[i]->clear(round->references[i]);
 	memset(round->throughout, 0, sizeof(round->throughout));
+	end_snapshot(round);
 	sm_check(sm_host_free_pages() == round->fresh, "%u pages, not %u, after clear",
 			 sm_host_free_pages(), round->fresh);
 	check_count(round);
@@ -538,6 +688,9 @@ step(trial *round)
 			break;
 		case OP_SET_ORDERED:
 			step_set_ordered(round);
+			break;
+		case OP_SNAPSHOT:
+			step_snapshot(round);
 			break;
 		default:
 			step_key(round, &op);
@@ -622,10 +775,13 @@ run_round(uint64_t seed, uint64_t number)
 	check_all(round);
 	if (number % 2 == 0)
 		step_clear(round);
+	else if (round->has_snapshot && number % 4 == 1)
+		end_snapshot(round);
 	sm_map_destroy(&round->map);
 	sm_check(sm_host_free_pages() == round->fresh, "%u pages, not %u, after destroy",
 			 sm_host_free_pages(), round->fresh);
 	check_gone(round);
+	end_snapshot(round);
 
 	for (int i = 0; i < 2; i++)
 		round->references[i]->destroy(round->references[i]);
@@ -644,6 +800,8 @@ main(int argc, char **argv)
 	uint64_t operations = 0;
 	uint64_t shortages = 0;
 	uint64_t ordered_ranges = 0;
+	uint64_t snapshots = 0;
+	uint64_t lost_snapshots = 0;
 	sm_rng rng = sm_rng_seed(seed);
 
 	for (size_t i = 0; i < sizeof(random_bytes); i += 8)
@@ -655,13 +813,17 @@ main(int argc, char **argv)
 		operations += round->operations;
 		shortages += round->shortages;
 		ordered_ranges += round->ordered_ranges;
+		snapshots += round->snapshots;
+		lost_snapshots += round->lost_snapshots;
 		free(round);
 	} while (argc <= 3 && sm_now_ns() < end);
 
 	printf(
-		"seed %lu: %lu rounds of %d combinations, %lu operations, %lu out of memory, %lu ranges in order\n",
+		"seed %lu: %lu rounds of %d combinations, %lu operations, %lu out of memory, "
+		"%lu ranges in order, %lu snapshots, %lu lost\n",
 		(unsigned long) seed, (unsigned long) number, COMBINATIONS,
 		(unsigned long) operations, (unsigned long) shortages,
-		(unsigned long) ordered_ranges);
+		(unsigned long) ordered_ranges, (unsigned long) snapshots,
+		(unsigned long) lost_snapshots);
 	return 0;
 }
