@@ -194,3 +194,43 @@ SELECT count(*), (array_agg(key))[1] FROM syncmap.range('plain', low => 'k98');
 EXPLAIN (COSTS OFF) SELECT key FROM plain ORDER BY key LIMIT 1;
 
 SELECT syncmap.drop(m) FROM unnest('{plain, sorted, numbers, bigs, bytes, uuids}'::regclass[]) m;
+
+-- snapshots: as the map was at one moment
+SELECT syncmap.create('frozen', consistent => true, ordered => true);
+INSERT INTO frozen SELECT 'k' || i, 'v' || i FROM generate_series(1, 500) i;
+SELECT count(*), count(DISTINCT key), min(key), max(key) FROM syncmap.range('frozen', consistent => true);
+SELECT key FROM syncmap.range('frozen', 'k497', consistent => true, max_rows => 4);
+SELECT key FROM syncmap.range('frozen', prefix => 'k50', descending => true, consistent => true);
+SELECT key FROM frozen WHERE key LIKE 'k1__' ORDER BY key DESC LIMIT 2;
+-- it is taken at the first row, and sees nothing of what comes after
+BEGIN;
+DECLARE before CURSOR FOR SELECT * FROM frozen ORDER BY key;
+DECLARE after CURSOR FOR SELECT * FROM frozen ORDER BY key;
+FETCH 1 FROM before;
+UPDATE frozen SET value = 'new' WHERE key < 'k3';
+DELETE FROM frozen WHERE key >= 'k3';
+INSERT INTO frozen VALUES ('another', 'v');
+FETCH 2 FROM before;
+FETCH 2 FROM after;
+COMMIT;
+DO $$
+DECLARE
+	r record;
+	n integer := 0;
+	wrong integer := 0;
+BEGIN
+	FOR r IN SELECT * FROM syncmap.range('frozen', consistent => true) LOOP
+		n := n + 1;
+		IF r.value LIKE 'changed%' THEN
+			wrong := wrong + 1;
+		END IF;
+		UPDATE frozen SET value = 'changed' || n;
+		PERFORM syncmap.put('frozen', 'new' || n, 'changed');
+		PERFORM count(*) FROM syncmap.range('frozen', consistent => true);
+		EXIT WHEN n = 50;
+	END LOOP;
+	RAISE NOTICE '% rows, % wrong, % keys', n, wrong, syncmap.count('frozen');
+END $$;
+-- a query that says which rows are changed, from the rows themselves
+UPDATE frozen SET value = (SELECT count(*) FROM syncmap.range('frozen', consistent => true)) WHERE key = 'another' RETURNING *;
+SELECT syncmap.drop('frozen');

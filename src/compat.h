@@ -49,15 +49,17 @@
 #define SM_MY_LXID (MyProc->lxid)
 #endif
 
-/* What the worker, and a write that finds no memory, are seen to wait for. */
+/* What the worker, a write that finds no memory, and a snapshot are seen to wait for. */
 #if PG_VERSION_NUM >= 170000
 #define SM_WAIT_MAINTENANCE sm_wait_event(0)
 #define SM_WAIT_MEMORY		sm_wait_event(1)
+#define SM_WAIT_SNAPSHOT	sm_wait_event(2)
 static inline uint32
 sm_wait_event(int which)
 {
-	static const char *const names[] = {"SyncmapMaintenance", "SyncmapMemory"};
-	static uint32 events[2] = {0, 0};
+	static const char *const names[] = {"SyncmapMaintenance", "SyncmapMemory",
+										"SyncmapSnapshot"};
+	static uint32 events[lengthof(names)] = {0};
 
 	if (events[which] == 0)
 		events[which] = WaitEventExtensionNew(names[which]);
@@ -66,6 +68,7 @@ sm_wait_event(int which)
 #else
 #define SM_WAIT_MAINTENANCE PG_WAIT_EXTENSION
 #define SM_WAIT_MEMORY		PG_WAIT_EXTENSION
+#define SM_WAIT_SNAPSHOT	PG_WAIT_EXTENSION
 #endif
 
 /* Do columns of a relation depend on others? */

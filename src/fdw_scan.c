@@ -218,6 +218,7 @@ start_scan(ForeignScanState *node, scan_state *state)
 {
 	sm_scan_spec spec = {.ordered = state->access == SM_RANGE,
 						 .descending = state->descending,
+						 .consistent = state->call.ref->consistent,
 						 .max_rows = SM_ALL_ROWS};
 	MemoryContext old;
 

@@ -36,7 +36,8 @@ enum
 	ARG_EXPIRES_AT,
 	ARG_SHARDS,
 	ARG_PROMOTE_RATIO,
-	ARG_ORDERED
+	ARG_ORDERED,
+	ARG_CONSISTENT
 };
 
 /* count(map) returns bigint.  Needs SELECT. */
@@ -86,6 +87,7 @@ option_value(FunctionCallInfo fcinfo, int n)
 		case ARG_PROMOTE_RATIO:
 			return psprintf("%d", PG_GETARG_INT32(n));
 		case ARG_ORDERED:
+		case ARG_CONSISTENT:
 			return PG_GETARG_BOOL(n) ? "true" : "false";
 		default:
 			return text_to_cstring(PG_GETARG_TEXT_PP(n));
@@ -101,7 +103,8 @@ append_options(StringInfo command, FunctionCallInfo fcinfo)
 										[ARG_TTL] = "ttl",
 										[ARG_SHARDS] = "shards",
 										[ARG_PROMOTE_RATIO] = "promote_ratio",
-										[ARG_ORDERED] = "ordered"};
+										[ARG_ORDERED] = "ordered",
+										[ARG_CONSISTENT] = "consistent"};
 	const char *separator = " OPTIONS (";
 
 	for (int n = 0; n < (int) lengthof(names); n++)
@@ -131,7 +134,7 @@ type_argument(FunctionCallInfo fcinfo, int n)
 
 /*
  * create(name, max_memory, eviction, ttl, key_type, value_type, expires_at, shards,
- * promote_ratio, ordered) returns regclass.  name is a name in SQL, qualified or not;
+ * promote_ratio, ordered, consistent) returns regclass.  name is a name in SQL, qualified or not;
  * key_type and value_type are types in SQL; expires_at says whether there is that
  * column; the others are the options of that name, none where NULL.
  *

@@ -30,7 +30,9 @@ enum
 	ARG_HIGH_INCLUSIVE,
 	ARG_PREFIX,
 	ARG_MAX_ROWS,
-	ARG_DESCENDING /* range_rows only */
+	/* range_rows only */
+	ARG_DESCENDING,
+	ARG_CONSISTENT
 };
 
 /* ---- arguments ---- */
@@ -166,7 +168,8 @@ start(FunctionCallInfo fcinfo, FuncCallContext *context)
 	sm_ref *ref = sm_ref_resolve(PG_GETARG_OID(ARG_MAP), ACL_SELECT, false);
 	range_call *call = palloc0(sizeof(range_call));
 	sm_scan_spec spec = {.max_rows = read_max_rows(fcinfo),
-						 .descending = flag_argument(fcinfo, ARG_DESCENDING, false)};
+						 .descending = flag_argument(fcinfo, ARG_DESCENDING, false),
+						 .consistent = flag_argument(fcinfo, ARG_CONSISTENT, false)};
 	TupleDesc row;
 
 	read_bounds(fcinfo, ref, &spec.bounds);
@@ -188,10 +191,11 @@ start(FunctionCallInfo fcinfo, FuncCallContext *context)
 
 /*
  * range_rows(map, low, high, low_inclusive, high_inclusive, prefix, max_rows,
- * descending, OUT key text, OUT value text) returns setof record.  In the order of
- * keys if any of that is asked for.  Needs SELECT.
+ * descending, consistent, OUT key text, OUT value text) returns setof record.  In the
+ * order of keys if anything of it is asked for, but consistent, which is a snapshot.
+ * Needs SELECT.
  *
- * Errors: see read_bounds and read_max_rows.
+ * Errors: see read_bounds and read_max_rows; 72000 the snapshot was lost.
  */
 Datum
 syncmap_range_rows(PG_FUNCTION_ARGS)

@@ -163,13 +163,15 @@ sm_options_parse(List *options, sm_options *parsed)
 			parse_promote_ratio(defGetString(option), parsed);
 		else if (strcmp(option->defname, "ordered") == 0)
 			parsed->ordered = parse_flag("ordered", defGetString(option));
+		else if (strcmp(option->defname, "consistent") == 0)
+			parsed->consistent = parse_flag("consistent", defGetString(option));
 		else
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid option \"%s\"", option->defname),
 				 errhint(
-					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered.")));
+					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered, consistent.")));
 	}
 	if (!parsed->has_shards)
 		parsed->shard_bits = default_shard_bits(parsed->max_memory);

@@ -20,6 +20,7 @@ typedef struct sm_options
 	bool has_shards;   /* and it is not a default */
 	int promote_ratio; /* percent; -1: the setting's */
 	bool ordered;	   /* its keys are kept in order, too */
+	bool consistent;   /* a scan of its table is a snapshot */
 } sm_options;
 
 extern void sm_options_parse(List *options, sm_options *parsed);

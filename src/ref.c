@@ -356,6 +356,7 @@ attach(sm_ref *ref, const sm_registration *wanted, own_changes changes, bool cle
 	sm_options_parse(GetForeignTable(ref->relid)->options, &options);
 	ref->has_ttl = options.has_ttl;
 	ref->ttl = options.ttl;
+	ref->consistent = options.consistent;
 
 	if (!find_entry(wanted, clears, &entry))
 	{

@@ -34,6 +34,7 @@ typedef struct sm_ref
 	bool temporary;			 /* and a temporary relation */
 	bool has_ttl;			 /* keys have that time to live by default */
 	Interval ttl;
+	bool consistent; /* a scan of its table is a snapshot */
 	sm_types types;
 	uint64 version; /* another one each time that any of this is looked up */
 	sm_map map;

@@ -4,8 +4,9 @@
  *
  * Pairs come as the engine has them, a buffer at a time; or in the order of keys,
  * merged from the shards' orders if the map has them (scan_merge.c), and sorted
- * otherwise (scan_sort.c).  Nothing is locked or pinned in between, so that a query
- * may take as long as it likes, or never come back.
+ * otherwise (scan_rows.c); or as they were at one moment (scan_snapshot.c).  Nothing
+ * is locked or pinned in between, so that a query may take as long as it likes, or
+ * never come back.
  */
 #include "compat.h"
 
@@ -13,8 +14,6 @@
 
 #include "guc.h"
 #include "scan.h"
-
-#define FIRST_BUFFER_SIZE (64 * 1024)
 
 /*
  * Starts a scan, whose memory is the current context's.  What the bounds point at
@@ -37,15 +36,17 @@ sm_scan_end(sm_scan *scan)
 {
 	if (scan->merge != NULL)
 		sm_merge_end(scan->merge);
-	if (scan->sort != NULL)
-		sm_sort_end(scan->sort);
+	if (scan->sorted != NULL)
+		sm_rows_end(scan->sorted);
+	if (scan->frozen != NULL)
+		sm_frozen_end(scan->frozen);
 	if (scan->pairs.data != NULL)
 		pfree(scan->pairs.data);
 }
 
 /* Makes the buffer that large.  Values may be larger than palloc allows. */
-static void
-make_buffer(sm_scan *scan, size_t size)
+void
+sm_scan_make_buffer(sm_scan *scan, size_t size)
 {
 	if (scan->pairs.data != NULL)
 		pfree(scan->pairs.data);
@@ -59,7 +60,7 @@ next_pairs(sm_scan *scan)
 {
 	scan->position = 0;
 	if (scan->pairs.data == NULL)
-		make_buffer(scan, FIRST_BUFFER_SIZE);
+		sm_scan_make_buffer(scan, SM_SCAN_BUFFER);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
@@ -70,7 +71,7 @@ next_pairs(sm_scan *scan)
 					return true;
 				break;
 			case SM_TOO_SMALL:
-				make_buffer(scan, scan->pairs.len);
+				sm_scan_make_buffer(scan, scan->pairs.len);
 				break;
 			default:
 				/* SM_ABSENT, or a map that is gone */
@@ -95,8 +96,8 @@ sm_scan_take_pair(const sm_buffer *pairs, size_t position, sm_row *row)
 }
 
 /* The next pair in the bounds as they come; false when there is none. */
-bool
-sm_scan_collect(sm_scan *scan, sm_row *row)
+static bool
+next_as_it_comes(sm_scan *scan, sm_row *row)
 {
 	do
 	{
@@ -123,28 +124,63 @@ is_ordered(sm_scan *scan)
 	return status == SM_ABSENT;
 }
 
+/* Collects the pairs of a scan, and sorts them. */
+static sm_rows *
+sort(sm_scan *scan)
+{
+	MemoryContext old = MemoryContextSwitchTo(scan->context);
+	sm_rows *store = sm_rows_make(&scan->spec, true);
+	sm_row row;
+
+	while (next_as_it_comes(scan, &row))
+		sm_rows_put(store, &row, false);
+	sm_rows_finish(store);
+	MemoryContextSwitchTo(old);
+	return store;
+}
+
 static bool
 next_in_order(sm_scan *scan, sm_row *row)
 {
-	if (scan->merge == NULL && scan->sort == NULL)
+	bool label;
+
+	if (scan->merge == NULL && scan->sorted == NULL)
 	{
 		if (is_ordered(scan))
 			scan->merge = sm_merge_start(scan);
 		else
-			scan->sort = sm_sort_start(scan);
+			scan->sorted = sort(scan);
 	}
 	return scan->merge != NULL ? sm_merge_next(scan->merge, row) :
-								 sm_sort_next(scan->sort, row);
+								 sm_rows_next(scan->sorted, row, &label);
 }
 
-/* The next pair; false when there is none. */
+static bool
+next_of_snapshot(sm_scan *scan, sm_row *row)
+{
+	if (scan->frozen == NULL)
+		scan->frozen = sm_frozen_start(scan);
+	return sm_frozen_next(scan->frozen, row);
+}
+
+/*
+ * The next pair; false when there is none.  Errors: 72000 a snapshot was lost, see
+ * scan_snapshot.c.
+ */
 bool
 sm_scan_next(sm_scan *scan, sm_row *row)
 {
+	bool found;
+
 	if (scan->done || scan->rows == scan->spec.max_rows)
 		return false;
-	scan->done =
-		!(scan->spec.ordered ? next_in_order(scan, row) : sm_scan_collect(scan, row));
+	if (scan->spec.consistent)
+		found = next_of_snapshot(scan, row);
+	else if (scan->spec.ordered)
+		found = next_in_order(scan, row);
+	else
+		found = next_as_it_comes(scan, row);
+	scan->done = !found;
 	scan->rows++;
-	return !scan->done;
+	return found;
 }

@@ -14,6 +14,7 @@ typedef struct sm_scan_spec
 	sm_bounds bounds;
 	bool ordered; /* in the order of keys */
 	bool descending;
+	bool consistent; /* as they were at one moment */
 	uint64 max_rows;
 } sm_scan_spec;
 
@@ -28,7 +29,8 @@ typedef struct sm_row
 } sm_row;
 
 typedef struct sm_merge sm_merge;
-typedef struct sm_sort sm_sort;
+typedef struct sm_rows sm_rows;
+typedef struct sm_frozen sm_frozen;
 
 /* One scan.  Nothing of the map is locked or pinned between two calls. */
 typedef struct sm_scan
@@ -41,10 +43,11 @@ typedef struct sm_scan
 	bool done;
 
 	/* one of these, made when it is first needed */
-	sm_merge *merge; /* of the shards' orders */
-	sm_sort *sort;	 /* of what was collected */
-	sm_buffer pairs; /* as they come: what the engine copied last */
-	size_t position; /* of the next pair in there */
+	sm_merge *merge;   /* of the shards' orders */
+	sm_rows *sorted;   /* what was collected, if there are none */
+	sm_frozen *frozen; /* a snapshot */
+	sm_buffer pairs;   /* as they come: what the engine copied last */
+	size_t position;   /* of the next pair in there */
 	sm_cursor cursor;
 } sm_scan;
 
@@ -53,7 +56,8 @@ extern bool sm_scan_next(sm_scan *scan, sm_row *row);
 extern void sm_scan_end(sm_scan *scan);
 
 /* scan.c, for the others */
-extern bool sm_scan_collect(sm_scan *scan, sm_row *row);
+#define SM_SCAN_BUFFER (64 * 1024)
+extern void sm_scan_make_buffer(sm_scan *scan, size_t size);
 extern size_t sm_scan_take_pair(const sm_buffer *pairs, size_t position, sm_row *row);
 
 /* scan_merge.c */
@@ -61,9 +65,16 @@ extern sm_merge *sm_merge_start(sm_scan *scan);
 extern bool sm_merge_next(sm_merge *merge, sm_row *row);
 extern void sm_merge_end(sm_merge *merge);
 
-/* scan_sort.c */
-extern sm_sort *sm_sort_start(sm_scan *scan);
-extern bool sm_sort_next(sm_sort *sort, sm_row *row);
-extern void sm_sort_end(sm_sort *sort);
+/* scan_rows.c */
+extern sm_rows *sm_rows_make(const sm_scan_spec *spec, bool bounded);
+extern void sm_rows_put(sm_rows *store, const sm_row *row, bool label);
+extern void sm_rows_finish(sm_rows *store);
+extern bool sm_rows_next(sm_rows *store, sm_row *row, bool *label);
+extern void sm_rows_end(sm_rows *store);
+
+/* scan_snapshot.c */
+extern sm_frozen *sm_frozen_start(sm_scan *scan);
+extern bool sm_frozen_next(sm_frozen *frozen, sm_row *row);
+extern void sm_frozen_end(sm_frozen *frozen);
 
 #endif /* SM_SCAN_H */

@@ -44,7 +44,7 @@ CREATE FUNCTION syncmap.create(name text, max_memory text DEFAULT NULL,
 	key_type text DEFAULT NULL, value_type text DEFAULT NULL,
 	expires_at boolean DEFAULT false,
 	shards integer DEFAULT NULL, promote_ratio integer DEFAULT NULL,
-	ordered boolean DEFAULT NULL)
+	ordered boolean DEFAULT NULL, consistent boolean DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'syncmap_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
@@ -65,7 +65,7 @@ AS 'MODULE_PATHNAME', 'syncmap_clear'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION syncmap.create(text, text, text, interval, text, text, boolean, integer,
-	integer, boolean) IS
+	integer, boolean, boolean) IS
 	'creates a map: a foreign table (key, value) on the server syncmap';
 COMMENT ON FUNCTION syncmap.drop(regclass) IS
 	'drops a map';
@@ -366,14 +366,15 @@ COMMENT ON FUNCTION syncmap.delete_many(regclass, anycompatiblearray) IS
 
 CREATE FUNCTION syncmap.range_rows(map regclass, low text, high text,
 	low_inclusive boolean, high_inclusive boolean, prefix text, max_rows bigint,
-	descending boolean, OUT key text, OUT value text)
+	descending boolean, consistent boolean, OUT key text, OUT value text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'syncmap_range_rows'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 1000;
 
 CREATE FUNCTION syncmap.range_rows(map regclass, low anycompatible,
 	high anycompatible, low_inclusive boolean, high_inclusive boolean, prefix text,
-	max_rows bigint, descending boolean, OUT key text, OUT value text)
+	max_rows bigint, descending boolean, consistent boolean, OUT key text,
+	OUT value text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'syncmap_range_rows'
 LANGUAGE C STABLE PARALLEL SAFE ROWS 1000;
@@ -381,25 +382,27 @@ LANGUAGE C STABLE PARALLEL SAFE ROWS 1000;
 CREATE FUNCTION syncmap.range(map regclass, low text DEFAULT NULL,
 	high text DEFAULT NULL, low_inclusive boolean DEFAULT true,
 	high_inclusive boolean DEFAULT false, prefix text DEFAULT NULL,
-	max_rows bigint DEFAULT NULL, descending boolean DEFAULT NULL)
+	max_rows bigint DEFAULT NULL, descending boolean DEFAULT NULL,
+	consistent boolean DEFAULT false)
 RETURNS TABLE (key text, value text)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
 BEGIN ATOMIC
 	SELECT (pairs.pair).key, (pairs.pair).value
 	FROM (SELECT syncmap.range_rows(map, low, high, low_inclusive, high_inclusive,
-		prefix, max_rows, descending) AS pair) AS pairs;
+		prefix, max_rows, descending, consistent) AS pair) AS pairs;
 END;
 
 CREATE FUNCTION syncmap.range(map regclass, low anycompatible,
 	high anycompatible DEFAULT NULL, low_inclusive boolean DEFAULT true,
 	high_inclusive boolean DEFAULT false, prefix text DEFAULT NULL,
-	max_rows bigint DEFAULT NULL, descending boolean DEFAULT NULL)
+	max_rows bigint DEFAULT NULL, descending boolean DEFAULT NULL,
+	consistent boolean DEFAULT false)
 RETURNS TABLE (key text, value text)
 LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
 AS $$
 	SELECT (pairs.pair).key, (pairs.pair).value
 	FROM (SELECT syncmap.range_rows(map, low, high, low_inclusive, high_inclusive,
-		prefix, max_rows, descending) AS pair) AS pairs
+		prefix, max_rows, descending, consistent) AS pair) AS pairs
 $$;
 
 CREATE FUNCTION syncmap.delete_range(map regclass, low text DEFAULT NULL,
@@ -419,16 +422,16 @@ AS 'MODULE_PATHNAME', 'syncmap_delete_range'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION syncmap.range_rows(regclass, text, text, boolean, boolean, text,
-	bigint, boolean) IS
+	bigint, boolean, boolean) IS
 	'internal: the rows of syncmap.range';
 COMMENT ON FUNCTION syncmap.range_rows(regclass, anycompatible, anycompatible,
-	boolean, boolean, text, bigint, boolean) IS
+	boolean, boolean, text, bigint, boolean, boolean) IS
 	'internal: the rows of syncmap.range';
 COMMENT ON FUNCTION syncmap.range(regclass, text, text, boolean, boolean, text,
-	bigint, boolean) IS
+	bigint, boolean, boolean) IS
 	'returns the pairs of a range of keys; a key that is present throughout comes exactly once';
 COMMENT ON FUNCTION syncmap.range(regclass, anycompatible, anycompatible, boolean,
-	boolean, text, bigint, boolean) IS
+	boolean, text, bigint, boolean, boolean) IS
 	'returns the pairs of a range of keys; a key that is present throughout comes exactly once';
 COMMENT ON FUNCTION syncmap.delete_range(regclass, text, text, boolean, boolean, text,
 	bigint) IS

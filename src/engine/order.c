@@ -621,26 +621,19 @@ sm_order_remove(const sm_arena *arena, sm_order *order, sm_bytes key)
 	lower_root(arena, order);
 }
 
-static void
-free_below(const sm_arena *arena, sm_order *order, uint64_t offset)
-{
-	const node *n = node_at(arena, offset);
-	node_info info = get_info(n);
-
-	for (int i = 0; info.level > 0 && i < info.count; i++)
-		free_below(arena, order, sm_load(&n->slots[i].ref));
-	free_node(order, offset);
-}
-
-/* Gives all pages back. */
+/* Gives a tree's pages back. */
 void
-sm_order_free(const sm_arena *arena, sm_order *order)
+sm_order_free(const sm_arena *arena, uint64_t root)
 {
-	uint64_t root = sm_load(&order->root);
+	const node *n = node_at(arena, root);
+	node_info info;
 
-	if (root != 0)
-		free_below(arena, order, root);
-	sm_store(&order->root, 0);
+	if (root == 0)
+		return;
+	info = get_info(n);
+	for (int i = 0; info.level > 0 && i < info.count; i++)
+		sm_order_free(arena, sm_load(&n->slots[i].ref));
+	sm_pages_free(root, 1);
 }
 
 /* ---- what readers do; what they see may be garbage (R4) ---- */

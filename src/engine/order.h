@@ -49,8 +49,8 @@ extern void sm_order_remove(const sm_arena *arena, sm_order *order, sm_bytes key
 extern void sm_order_move(const sm_arena *arena, const sm_order *order, sm_bytes key,
 						  uint64_t entry);
 
-/* Of a tree that nobody finds any more. */
-extern void sm_order_free(const sm_arena *arena, sm_order *order);
+/* Of a tree that nobody finds any more, by its root or 0. */
+extern void sm_order_free(const sm_arena *arena, uint64_t root);
 
 /* With or without the lock. */
 extern int sm_order_compare(const sm_arena *arena, uint64_t entry, sm_bytes key);

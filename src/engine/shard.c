@@ -370,21 +370,21 @@ sm_shard_step(const sm_engine *engine, uint32_t number, uint64_t id)
 typedef struct shard_contents
 {
 	sm_index indexes[3];
-	sm_order order;
+	uint64_t order;
 	sm_log log;
 	sm_ghosts ghosts;
 } shard_contents;
 
-/* Takes the order out of a shard, which then has none. */
-static sm_order
+/* Takes the order out of a shard, which then has none.  Returns its root. */
+static uint64_t
 take_order(sm_shard *shard)
 {
-	sm_order order = {.root = sm_load(&shard->order.root), .pages = shard->order.pages};
+	uint64_t root = sm_load(&shard->order.root);
 
 	sm_store(&shard->order.root, 0);
 	shard->order.pages = 0;
 	sm_shard_set_ordered_tags(shard, 0);
-	return order;
+	return root;
 }
 
 /*
@@ -395,7 +395,7 @@ sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
 					 bool ordered)
 {
 	sm_shard *shard = sm_shard_lock(engine, number);
-	sm_order order = {0};
+	uint64_t order = 0;
 
 	if (sm_load(&shard->id) == id && !ordered)
 		order = take_order(shard);
@@ -403,7 +403,7 @@ sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
 		sm_shard_set_ordered_tags(shard, SM_ALL_TAGS);
 	sm_shard_unlock(engine, number);
 
-	sm_order_free(&engine->arena, &order);
+	sm_order_free(&engine->arena, order);
 }
 
 /*
@@ -442,7 +442,7 @@ take_contents(const sm_engine *engine, sm_shard *shard)
 static void
 free_contents(const sm_engine *engine, shard_contents *contents)
 {
-	sm_order_free(&engine->arena, &contents->order);
+	sm_order_free(&engine->arena, contents->order);
 	sm_log_free(&engine->arena, &contents->log);
 	sm_ghosts_free(&engine->arena, &contents->ghosts);
 	for (int i = 0; i < 3; i++)
