@@ -5,257 +5,15 @@
  * Nodes are split on the way down, before anything is inserted, so that an
  * insertion itself needs no memory (M2, W1).
  */
-#include "order.h"
+#include "order_node.h"
 
 #include <assert.h>
-#include <string.h>
 
 #include "log.h"
 
-/* Bytes that all keys under a node share, and that it keeps, at most. */
-#define COMMON_WORDS 8
-#define COMMON_MAX	 (COMMON_WORDS * 8)
-
-/* What a page takes; the tests have deeper trees with fewer. */
-#ifdef SM_NODE_SLOTS
-#define NODE_SLOTS SM_NODE_SLOTS
-#else
-#define NODE_SLOTS 251
-#endif
-
 /* A node with fewer slots is merged with its neighbour if both fit well in one. */
-#define FEW_SLOTS	 (NODE_SLOTS / 4)
-#define MERGED_SLOTS (NODE_SLOTS * 3 / 4)
-
-typedef struct node_slot
-{
-	sm_word word; /* 8 bytes of the key behind the common ones, as a number */
-	sm_word ref;  /* an entry, or the least of a node's keys */
-} node_slot;
-
-typedef struct node
-{
-	sm_word info; /* see make_info */
-	sm_word common[COMMON_WORDS];
-	node_slot slots[NODE_SLOTS];
-} node;
-
-_Static_assert(sizeof(node) <= SM_PAGE_SIZE, "a node is a page");
-
-/* What a node's info says. */
-typedef struct node_info
-{
-	int level; /* 0: its slots lead to entries */
-	int count; /* slots in use */
-	int skip;  /* common bytes */
-} node_info;
-
-static node *
-node_at(const sm_arena *arena, uint64_t offset)
-{
-	return (node *) (arena->base + offset);
-}
-
-static node_info
-get_info(const node *n)
-{
-	uint64_t word = sm_load(&n->info);
-	node_info info = {.level = (int) (word >> 32 & 0xff),
-					  .count = (int) (word & 0xffff),
-					  .skip = (int) (word >> 16 & 0xffff)};
-
-	/* garbage must not lead out of the node (R4) */
-	if (info.level >= SM_ORDER_LEVELS)
-		info.level = SM_ORDER_LEVELS - 1;
-	if (info.count > NODE_SLOTS)
-		info.count = NODE_SLOTS;
-	if (info.skip > COMMON_MAX)
-		info.skip = COMMON_MAX;
-	return info;
-}
-
-static void
-set_info(node *n, node_info info)
-{
-	sm_store(&n->info,
-			 (uint64_t) info.level << 32 | (uint64_t) info.skip << 16 |
-				 (uint64_t) info.count);
-}
-
-/* Can there be a node at that offset?  (R4) */
-static bool
-is_node(const sm_arena *arena, uint64_t offset)
-{
-	return offset != 0 && offset % SM_PAGE_SIZE == 0 &&
-		sm_in_arena(arena, offset, SM_PAGE_SIZE);
-}
-
-static uint64_t
-big_endian(uint64_t word)
-{
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-	return __builtin_bswap64(word);
-#else
-	return word;
-#endif
-}
-
-/* 8 bytes of a key from a place on, zeros where it has none, as a number. */
-static uint64_t
-key_word(sm_bytes key, size_t from)
-{
-	uint64_t word = 0;
-	size_t left = key.len > from ? key.len - from : 0;
-
-	if (left > 0)
-		memcpy(&word, (const char *) key.data + from, left < 8 ? left : 8);
-	return big_endian(word);
-}
-
-/* The same of an entry's key. */
-static uint64_t
-entry_word(const sm_arena *arena, uint64_t entry, size_t from)
-{
-	uint64_t len;
-	uint64_t words[2] = {0};
-	uint64_t word;
-
-	if (!sm_in_arena(arena, entry, 8))
-		return 0;
-	len = sm_head_key_len(sm_load(sm_at(arena, entry)));
-	if (!sm_in_arena(arena, entry, 8 + sm_pad(len)))
-		return 0;
-	for (size_t i = 0; i < 2 && (from / 8 + i) * 8 < len; i++)
-		words[i] = sm_load(sm_at(arena, entry) + 1 + from / 8 + i);
-	memcpy(&word, (char *) words + from % 8, 8);
-	return big_endian(word);
-}
-
-/*
- * Compares an entry's key with another one: less than, equal to, or greater than
- * 0.  An entry that leads out of the arena is equal to all.
- */
-int
-sm_order_compare(const sm_arena *arena, uint64_t entry, sm_bytes key)
-{
-	uint64_t len;
-	uint64_t shorter;
-
-	if (!sm_in_arena(arena, entry, 8))
-		return 0;
-	len = sm_head_key_len(sm_load(sm_at(arena, entry)));
-	if (!sm_in_arena(arena, entry, 8 + sm_pad(len)))
-		return 0;
-	shorter = len < key.len ? len : key.len;
-	for (uint64_t i = 0; i < shorter; i += 8)
-	{
-		uint64_t mine = big_endian(sm_load(sm_at(arena, entry) + 1 + i / 8));
-		uint64_t other = key_word(key, i);
-
-		if (shorter - i < 8)
-		{
-			unsigned beyond = (unsigned) (8 - (shorter - i)) * 8;
-
-			mine >>= beyond;
-			other >>= beyond;
-		}
-		if (mine != other)
-			return mine < other ? -1 : 1;
-	}
-	return (len > key.len) - (len < key.len);
-}
-
-/* The entry with the least or the greatest key under a node, or 0 if that is garbage. */
-static uint64_t
-outermost(const sm_arena *arena, uint64_t offset, int level, bool greatest)
-{
-	for (; level >= 0; level--)
-	{
-		const node *n = node_at(arena, offset);
-		int last;
-
-		if (!is_node(arena, offset))
-			return 0;
-		last = get_info(n).count - 1;
-		offset = sm_load(&n->slots[greatest && last > 0 ? last : 0].ref);
-	}
-	return offset;
-}
-
-/* The entry that has a slot's key. */
-static uint64_t
-slot_entry(const sm_arena *arena, const node *n, int level, int slot)
-{
-	uint64_t ref = sm_load(&n->slots[slot].ref);
-
-	return level == 0 ? ref : outermost(arena, ref, level - 1, false);
-}
-
-/* How many bytes, up to most, a key shares with the common ones of a node. */
-static int
-shared_bytes(const node *n, int most, sm_bytes key)
-{
-	for (int i = 0; i < most; i += 8)
-	{
-		uint64_t differ = sm_load(&n->common[i / 8]) ^ key_word(key, (size_t) i);
-		int same = i + (differ == 0 ? 8 : __builtin_clzll(differ) / 8);
-
-		if ((size_t) same > key.len)
-			same = (int) key.len;
-		if (same < i + 8 || same >= most)
-			return same < most ? same : most;
-	}
-	return most;
-}
-
-/*
- * The first slot, from one on, whose key is not before the given one; with after,
- * whose key is after it.
- */
-static int
-search(const sm_arena *arena, const node *n, node_info info, int from, sm_bytes key,
-	   bool after)
-{
-	int shared = shared_bytes(n, info.skip, key);
-	uint64_t word = key_word(key, (size_t) info.skip);
-	int low = from;
-	int high = info.count;
-
-	if (shared < info.skip)
-	{
-		uint64_t common = sm_load(&n->common[shared / 8]);
-		uint64_t mine = key_word(key, (size_t) shared / 8 * 8);
-
-		/* a key that ends in the common bytes is before all that go on */
-		return (size_t) shared == key.len || mine < common ? low : high;
-	}
-	while (low < high)
-	{
-		int middle = low + (high - low) / 2;
-		uint64_t there = sm_load(&n->slots[middle].word);
-		bool before = there < word;
-
-		if (there == word)
-		{
-			int order =
-				sm_order_compare(arena, slot_entry(arena, n, info.level, middle), key);
-
-			before = order < 0 || (order == 0 && after);
-		}
-		if (before)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-/* The child of a node that a key belongs under. */
-static int
-choose_child(const sm_arena *arena, const node *n, node_info info, sm_bytes key)
-{
-	return search(arena, n, info, 1, key, true) - 1;
-}
+#define FEW_SLOTS	 (SM_NODE_SLOTS / 4)
+#define MERGED_SLOTS (SM_NODE_SLOTS * 3 / 4)
 
 /* ---- what writers do ---- */
 
@@ -268,12 +26,12 @@ free_node(sm_order *order, uint64_t offset)
 
 /* Computes all words of a node anew. */
 static void
-compute_words(const sm_arena *arena, node *n, node_info info)
+compute_words(const sm_arena *arena, sm_node *n, sm_node_info info)
 {
 	for (int i = 0; i < info.count; i++)
-		sm_store(&n->slots[i].word,
-				 entry_word(arena, slot_entry(arena, n, info.level, i),
-							(size_t) info.skip));
+		sm_store(&n->words[i],
+				 sm_node_entry_word(arena, sm_node_slot_entry(arena, n, info.level, i),
+									(size_t) info.skip));
 }
 
 /*
@@ -281,21 +39,21 @@ compute_words(const sm_arena *arena, node *n, node_info info)
  * being known to be under it, and computes the words if that has changed.
  */
 static void
-compute_common(const sm_arena *arena, node *n, node_info info)
+compute_common(const sm_arena *arena, sm_node *n, sm_node_info info)
 {
-	uint64_t first = slot_entry(arena, n, info.level, 0);
-	uint64_t last = sm_load(&n->slots[info.count - 1].ref);
+	uint64_t first = sm_node_slot_entry(arena, n, info.level, 0);
+	uint64_t last = sm_load(&n->refs[info.count - 1]);
 	uint64_t len = sm_head_key_len(sm_load(sm_at(arena, first)));
 	int skip = 0;
 
 	if (info.level > 0)
-		last = outermost(arena, last, info.level - 1, true);
+		last = sm_node_outermost(arena, last, info.level - 1, true);
 	if (sm_head_key_len(sm_load(sm_at(arena, last))) < len)
 		len = sm_head_key_len(sm_load(sm_at(arena, last)));
-	for (int i = 0; i < COMMON_WORDS; i++)
+	for (int i = 0; i < SM_COMMON_WORDS; i++)
 	{
-		uint64_t word = entry_word(arena, first, (size_t) i * 8);
-		uint64_t differ = word ^ entry_word(arena, last, (size_t) i * 8);
+		uint64_t word = sm_node_entry_word(arena, first, (size_t) i * 8);
+		uint64_t differ = word ^ sm_node_entry_word(arena, last, (size_t) i * 8);
 
 		sm_store(&n->common[i], word);
 		if (skip == i * 8)
@@ -306,22 +64,22 @@ compute_common(const sm_arena *arena, node *n, node_info info)
 	if (skip != info.skip)
 	{
 		info.skip = skip;
-		set_info(n, info);
+		sm_node_set_info(n, info);
 		compute_words(arena, n, info);
 	}
 }
 
 /* A key comes under a node: it has only that in common then that the key has, too. */
-static node_info
-admit(const sm_arena *arena, node *n, sm_bytes key)
+static sm_node_info
+admit(const sm_arena *arena, sm_node *n, sm_bytes key)
 {
-	node_info info = get_info(n);
-	int shared = shared_bytes(n, info.skip, key);
+	sm_node_info info = sm_node_get_info(n);
+	int shared = sm_node_shared_bytes(n, info.skip, key);
 
 	if (shared < info.skip)
 	{
 		info.skip = shared;
-		set_info(n, info);
+		sm_node_set_info(n, info);
 		compute_words(arena, n, info);
 	}
 	return info;
@@ -329,45 +87,45 @@ admit(const sm_arena *arena, node *n, sm_bytes key)
 
 /* Moves the slots from one on by some places. */
 static void
-shift(node *n, int count, int from, int by)
+shift(sm_node *n, int count, int from, int by)
 {
 	if (by > 0)
 	{
 		for (int i = count - 1; i >= from; i--)
 		{
-			sm_store(&n->slots[i + by].word, sm_load(&n->slots[i].word));
-			sm_store(&n->slots[i + by].ref, sm_load(&n->slots[i].ref));
+			sm_store(&n->words[i + by], sm_load(&n->words[i]));
+			sm_store(&n->refs[i + by], sm_load(&n->refs[i]));
 		}
 		return;
 	}
 	for (int i = from; i < count; i++)
 	{
-		sm_store(&n->slots[i + by].word, sm_load(&n->slots[i].word));
-		sm_store(&n->slots[i + by].ref, sm_load(&n->slots[i].ref));
+		sm_store(&n->words[i + by], sm_load(&n->words[i]));
+		sm_store(&n->refs[i + by], sm_load(&n->refs[i]));
 	}
 }
 
 /* Copies count slots from one node to another, and all else if it starts empty. */
 static void
-copy_slots(node *to, int at, const node *from, int first, int count)
+copy_slots(sm_node *to, int at, const sm_node *from, int first, int count)
 {
 	for (int i = 0; i < count; i++)
 	{
-		sm_store(&to->slots[at + i].word, sm_load(&from->slots[first + i].word));
-		sm_store(&to->slots[at + i].ref, sm_load(&from->slots[first + i].ref));
+		sm_store(&to->words[at + i], sm_load(&from->words[first + i]));
+		sm_store(&to->refs[at + i], sm_load(&from->refs[first + i]));
 	}
-	for (int i = 0; at == 0 && i < COMMON_WORDS; i++)
+	for (int i = 0; at == 0 && i < SM_COMMON_WORDS; i++)
 		sm_store(&to->common[i], sm_load(&from->common[i]));
 }
 
 static void
-insert_slot(node *n, node_info info, int at, uint64_t word, uint64_t ref)
+insert_slot(sm_node *n, sm_node_info info, int at, uint64_t word, uint64_t ref)
 {
 	shift(n, info.count, at, 1);
-	sm_store(&n->slots[at].word, word);
-	sm_store(&n->slots[at].ref, ref);
+	sm_store(&n->words[at], word);
+	sm_store(&n->refs[at], ref);
 	info.count++;
-	set_info(n, info);
+	sm_node_set_info(n, info);
 }
 
 /* An empty page for a node, or 0. */
@@ -387,30 +145,32 @@ make_node(sm_order *order)
  * false if there is no memory.
  */
 static bool
-split_child(const sm_arena *arena, sm_order *order, node *parent, int at, sm_bytes key)
+split_child(const sm_arena *arena, sm_order *order, sm_node *parent, int at,
+			sm_bytes key)
 {
-	node_info above = get_info(parent);
-	node *left = node_at(arena, sm_load(&parent->slots[at].ref));
-	node_info info = get_info(left);
-	node_info half = info;
+	sm_node_info above = sm_node_get_info(parent);
+	sm_node *left = sm_node_at(arena, sm_load(&parent->refs[at]));
+	sm_node_info info = sm_node_get_info(left);
+	sm_node_info half = info;
 	uint64_t offset = make_node(order);
-	node *right = node_at(arena, offset);
-	int stay = NODE_SLOTS / 2;
+	sm_node *right = sm_node_at(arena, offset);
+	int stay = SM_NODE_SLOTS / 2;
 
 	if (offset == 0)
 		return false;
-	if (search(arena, left, info, 0, key, true) == info.count)
-		stay = NODE_SLOTS - 1;
+	if (sm_node_search(arena, left, info, 0, key, true) == info.count)
+		stay = SM_NODE_SLOTS - 1;
 	half.count = info.count - stay;
 	copy_slots(right, 0, left, stay, half.count);
-	set_info(right, half);
+	sm_node_set_info(right, half);
 	info.count = stay;
-	set_info(left, info);
+	sm_node_set_info(left, info);
 	compute_common(arena, left, info);
 	compute_common(arena, right, half);
 	insert_slot(parent, above, at + 1,
-				entry_word(arena, outermost(arena, offset, info.level, false),
-						   (size_t) above.skip),
+				sm_node_entry_word(arena,
+								   sm_node_outermost(arena, offset, info.level, false),
+								   (size_t) above.skip),
 				offset);
 	return true;
 }
@@ -420,10 +180,10 @@ static bool
 raise_root(const sm_arena *arena, sm_order *order)
 {
 	uint64_t root = sm_load(&order->root);
-	const node *below = node_at(arena, root);
-	node_info info = get_info(below);
+	const sm_node *below = sm_node_at(arena, root);
+	sm_node_info info = sm_node_get_info(below);
 	uint64_t offset = make_node(order);
-	node *n = node_at(arena, offset);
+	sm_node *n = sm_node_at(arena, offset);
 
 	if (offset == 0)
 		return false;
@@ -431,8 +191,8 @@ raise_root(const sm_arena *arena, sm_order *order)
 	info.count = 1;
 	assert(info.level < SM_ORDER_LEVELS);
 	copy_slots(n, 0, below, 0, 1);
-	sm_store(&n->slots[0].ref, root);
-	set_info(n, info);
+	sm_store(&n->refs[0], root);
+	sm_node_set_info(n, info);
 	sm_store(&order->root, offset);
 	return true;
 }
@@ -444,7 +204,7 @@ raise_root(const sm_arena *arena, sm_order *order)
 bool
 sm_order_reserve(const sm_arena *arena, sm_order *order, sm_bytes key)
 {
-	node *n;
+	sm_node *n;
 
 	if (sm_load(&order->root) == 0)
 	{
@@ -452,23 +212,23 @@ sm_order_reserve(const sm_arena *arena, sm_order *order, sm_bytes key)
 
 		if (root == 0)
 			return false;
-		set_info(node_at(arena, root), (node_info) {0});
+		sm_node_set_info(sm_node_at(arena, root), (sm_node_info) {0});
 		sm_store(&order->root, root);
 		return true;
 	}
-	n = node_at(arena, sm_load(&order->root));
-	if (get_info(n).count == NODE_SLOTS)
+	n = sm_node_at(arena, sm_load(&order->root));
+	if (sm_node_get_info(n).count == SM_NODE_SLOTS)
 	{
 		if (!raise_root(arena, order))
 			return false;
-		n = node_at(arena, sm_load(&order->root));
+		n = sm_node_at(arena, sm_load(&order->root));
 	}
-	while (get_info(n).level > 0)
+	while (sm_node_get_info(n).level > 0)
 	{
-		int at = choose_child(arena, n, get_info(n), key);
-		node *child = node_at(arena, sm_load(&n->slots[at].ref));
+		int at = sm_node_choose_child(arena, n, sm_node_get_info(n), key);
+		sm_node *child = sm_node_at(arena, sm_load(&n->refs[at]));
 
-		if (get_info(child).count == NODE_SLOTS)
+		if (sm_node_get_info(child).count == SM_NODE_SLOTS)
 		{
 			if (!split_child(arena, order, n, at, key))
 				return false;
@@ -483,21 +243,22 @@ sm_order_reserve(const sm_arena *arena, sm_order *order, sm_bytes key)
 void
 sm_order_insert(const sm_arena *arena, sm_order *order, sm_bytes key, uint64_t entry)
 {
-	node *n = node_at(arena, sm_load(&order->root));
-	node_info info = get_info(n);
+	sm_node *n = sm_node_at(arena, sm_load(&order->root));
+	sm_node_info info = sm_node_get_info(n);
 
 	if (info.count == 0)
 	{
-		sm_store(&n->slots[0].ref, entry);
-		info = (node_info) {.count = 1, .skip = -1};
-		set_info(n, (node_info) {.count = 1});
+		sm_store(&n->refs[0], entry);
+		info = (sm_node_info) {.count = 1, .skip = -1};
+		sm_node_set_info(n, (sm_node_info) {.count = 1});
 		compute_common(arena, n, info);
 		return;
 	}
 	while ((info = admit(arena, n, key)).level > 0)
-		n = node_at(arena, sm_load(&n->slots[choose_child(arena, n, info, key)].ref));
-	insert_slot(n, info, search(arena, n, info, 0, key, false),
-				key_word(key, (size_t) info.skip), entry);
+		n = sm_node_at(arena,
+					   sm_load(&n->refs[sm_node_choose_child(arena, n, info, key)]));
+	insert_slot(n, info, sm_node_search(arena, n, info, 0, key, false),
+				sm_node_key_word(key, (size_t) info.skip), entry);
 }
 
 /* Goes down to a key that is there. */
@@ -505,22 +266,22 @@ static void
 find_key(sm_walk *walk, const sm_arena *arena, const sm_order *order, sm_bytes key)
 {
 	uint64_t offset = sm_load(&order->root);
-	const node *n = node_at(arena, offset);
-	node_info info = get_info(n);
+	const sm_node *n = sm_node_at(arena, offset);
+	sm_node_info info = sm_node_get_info(n);
 
 	walk->levels = info.level + 1;
 	for (int level = info.level; level > 0; level--)
 	{
 		walk->nodes[level] = offset;
-		walk->at[level] = choose_child(arena, n, info, key);
-		offset = sm_load(&n->slots[walk->at[level]].ref);
-		n = node_at(arena, offset);
-		info = get_info(n);
+		walk->at[level] = sm_node_choose_child(arena, n, info, key);
+		offset = sm_load(&n->refs[walk->at[level]]);
+		n = sm_node_at(arena, offset);
+		info = sm_node_get_info(n);
 	}
 	walk->nodes[0] = offset;
-	walk->at[0] = search(arena, n, info, 0, key, false);
+	walk->at[0] = sm_node_search(arena, n, info, 0, key, false);
 	assert(walk->at[0] < info.count);
-	assert(sm_order_compare(arena, sm_load(&n->slots[walk->at[0]].ref), key) == 0);
+	assert(sm_order_compare(arena, sm_load(&n->refs[walk->at[0]]), key) == 0);
 }
 
 /* The entry of a key that is there will stand somewhere else. */
@@ -531,17 +292,17 @@ sm_order_move(const sm_arena *arena, const sm_order *order, sm_bytes key,
 	sm_walk walk;
 
 	find_key(&walk, arena, order, key);
-	sm_store(&node_at(arena, walk.nodes[0])->slots[walk.at[0]].ref, entry);
+	sm_store(&sm_node_at(arena, walk.nodes[0])->refs[walk.at[0]], entry);
 }
 
 static void
-remove_slot(node *n, int at)
+remove_slot(sm_node *n, int at)
 {
-	node_info info = get_info(n);
+	sm_node_info info = sm_node_get_info(n);
 
 	shift(n, info.count, at + 1, -1);
 	info.count--;
-	set_info(n, info);
+	sm_node_set_info(n, info);
 }
 
 /*
@@ -549,19 +310,19 @@ remove_slot(node *n, int at)
  * they fit well in one.  Returns whether they did.
  */
 static bool
-merge_children(const sm_arena *arena, sm_order *order, node *parent, int at)
+merge_children(const sm_arena *arena, sm_order *order, sm_node *parent, int at)
 {
-	uint64_t freed = sm_load(&parent->slots[at + 1].ref);
-	node *left = node_at(arena, sm_load(&parent->slots[at].ref));
-	node *right = node_at(arena, freed);
-	node_info info = get_info(left);
-	node_info other = get_info(right);
+	uint64_t freed = sm_load(&parent->refs[at + 1]);
+	sm_node *left = sm_node_at(arena, sm_load(&parent->refs[at]));
+	sm_node *right = sm_node_at(arena, freed);
+	sm_node_info info = sm_node_get_info(left);
+	sm_node_info other = sm_node_get_info(right);
 
 	if (info.count + other.count > MERGED_SLOTS)
 		return false;
 	copy_slots(left, info.count, right, 0, other.count);
 	info.count += other.count;
-	set_info(left, info);
+	sm_node_set_info(left, info);
 	if (info.skip != other.skip)
 		info.skip = -1;
 	compute_common(arena, left, info);
@@ -577,12 +338,12 @@ lower_root(const sm_arena *arena, sm_order *order)
 	for (;;)
 	{
 		uint64_t root = sm_load(&order->root);
-		const node *n = node_at(arena, root);
-		node_info info = get_info(n);
+		const sm_node *n = sm_node_at(arena, root);
+		sm_node_info info = sm_node_get_info(n);
 
 		if (info.count > 1 || (info.count == 1 && info.level == 0))
 			return;
-		sm_store(&order->root, info.count == 0 ? 0 : sm_load(&n->slots[0].ref));
+		sm_store(&order->root, info.count == 0 ? 0 : sm_load(&n->refs[0]));
 		free_node(order, root);
 		if (info.count == 0)
 			return;
@@ -600,11 +361,11 @@ sm_order_remove(const sm_arena *arena, sm_order *order, sm_bytes key)
 	int level;
 
 	find_key(&walk, arena, order, key);
-	remove_slot(node_at(arena, walk.nodes[0]), walk.at[0]);
+	remove_slot(sm_node_at(arena, walk.nodes[0]), walk.at[0]);
 	for (level = 0; level < walk.levels - 1; level++)
 	{
-		int count = get_info(node_at(arena, walk.nodes[level])).count;
-		node *parent = node_at(arena, walk.nodes[level + 1]);
+		int count = sm_node_get_info(sm_node_at(arena, walk.nodes[level])).count;
+		sm_node *parent = sm_node_at(arena, walk.nodes[level + 1]);
 		int at = walk.at[level + 1];
 
 		if (count == 0)
@@ -613,7 +374,7 @@ sm_order_remove(const sm_arena *arena, sm_order *order, sm_bytes key)
 			free_node(order, walk.nodes[level]);
 		}
 		else if (count >= FEW_SLOTS ||
-				 !((at + 1 < get_info(parent).count &&
+				 !((at + 1 < sm_node_get_info(parent).count &&
 					merge_children(arena, order, parent, at)) ||
 				   (at > 0 && merge_children(arena, order, parent, at - 1))))
 			break;
@@ -625,14 +386,14 @@ sm_order_remove(const sm_arena *arena, sm_order *order, sm_bytes key)
 void
 sm_order_free(const sm_arena *arena, uint64_t root)
 {
-	const node *n = node_at(arena, root);
-	node_info info;
+	const sm_node *n = sm_node_at(arena, root);
+	sm_node_info info;
 
 	if (root == 0)
 		return;
-	info = get_info(n);
+	info = sm_node_get_info(n);
 	for (int i = 0; info.level > 0 && i < info.count; i++)
-		sm_order_free(arena, sm_load(&n->slots[i].ref));
+		sm_order_free(arena, sm_load(&n->refs[i]));
 	sm_pages_free(root, 1);
 }
 
@@ -642,11 +403,11 @@ sm_order_free(const sm_arena *arena, uint64_t root)
 #define AHEAD 6
 
 static void
-prefetch(const sm_walk *walk, const node *n, int at, int count)
+prefetch(const sm_walk *walk, const sm_node *n, int at, int count)
 {
 	if (at >= 0 && at < count)
 	{
-		const char *entry = walk->arena->base + sm_load(&n->slots[at].ref);
+		const char *entry = walk->arena->base + sm_load(&n->refs[at]);
 
 		__builtin_prefetch(entry);
 		__builtin_prefetch(entry + 64);
@@ -669,37 +430,37 @@ sm_order_seek(sm_walk *walk, const sm_arena *arena, const sm_order *order,
 	walk->arena = arena;
 	walk->descending = descending;
 	walk->levels = 0;
-	if (!is_node(arena, offset))
+	if (!sm_is_node(arena, offset))
 		return;
-	level = get_info(node_at(arena, offset)).level;
+	level = sm_node_get_info(sm_node_at(arena, offset)).level;
 	walk->levels = level + 1;
 	for (; level >= 0; level--)
 	{
-		const node *n = node_at(arena, offset);
-		node_info info;
+		const sm_node *n = sm_node_at(arena, offset);
+		sm_node_info info;
 		int at;
 
-		if (!is_node(arena, offset))
+		if (!sm_is_node(arena, offset))
 		{
 			walk->levels = 0;
 			return;
 		}
-		info = get_info(n);
+		info = sm_node_get_info(n);
 		info.level = level;
 		if (!bounded)
 			at = descending ? info.count - 1 : 0;
 		else if (level > 0)
-			at = choose_child(arena, n, info, from->key);
+			at = sm_node_choose_child(arena, n, info, from->key);
 		else if (descending)
-			at = search(arena, n, info, 0, from->key, from->inclusive) - 1;
+			at = sm_node_search(arena, n, info, 0, from->key, from->inclusive) - 1;
 		else
-			at = search(arena, n, info, 0, from->key, !from->inclusive);
+			at = sm_node_search(arena, n, info, 0, from->key, !from->inclusive);
 		if (level > 0 && at < 0)
 			at = 0;
 		walk->nodes[level] = offset;
 		walk->at[level] = at;
 		if (level > 0)
-			offset = sm_load(&n->slots[at].ref);
+			offset = sm_load(&n->refs[at]);
 		else
 		{
 			for (int i = 0; i < AHEAD; i++)
@@ -723,7 +484,8 @@ next_leaf(sm_walk *walk)
 		if (level >= walk->levels)
 			return false;
 		at = walk->at[level] + step;
-		if (at >= 0 && at < get_info(node_at(arena, walk->nodes[level])).count)
+		if (at >= 0 &&
+			at < sm_node_get_info(sm_node_at(arena, walk->nodes[level])).count)
 		{
 			walk->at[level] = at;
 			break;
@@ -731,14 +493,14 @@ next_leaf(sm_walk *walk)
 	}
 	for (; level > 0; level--)
 	{
-		const node *n = node_at(arena, walk->nodes[level]);
-		uint64_t below = sm_load(&n->slots[walk->at[level]].ref);
+		const sm_node *n = sm_node_at(arena, walk->nodes[level]);
+		uint64_t below = sm_load(&n->refs[walk->at[level]]);
 
-		if (!is_node(arena, below))
+		if (!sm_is_node(arena, below))
 			return false;
 		walk->nodes[level - 1] = below;
 		walk->at[level - 1] =
-			walk->descending ? get_info(node_at(arena, below)).count - 1 : 0;
+			walk->descending ? sm_node_get_info(sm_node_at(arena, below)).count - 1 : 0;
 		if (walk->at[level - 1] < 0)
 			return false;
 	}
@@ -750,14 +512,14 @@ uint64_t
 sm_order_next(sm_walk *walk)
 {
 	int step = walk->descending ? -1 : 1;
-	const node *n;
-	node_info info;
+	const sm_node *n;
+	sm_node_info info;
 	uint64_t entry;
 
 	if (walk->levels == 0)
 		return 0;
-	n = node_at(walk->arena, walk->nodes[0]);
-	info = get_info(n);
+	n = sm_node_at(walk->arena, walk->nodes[0]);
+	info = sm_node_get_info(n);
 	if (walk->at[0] < 0 || walk->at[0] >= info.count)
 	{
 		if (!next_leaf(walk))
@@ -765,10 +527,10 @@ sm_order_next(sm_walk *walk)
 			walk->levels = 0;
 			return 0;
 		}
-		n = node_at(walk->arena, walk->nodes[0]);
-		info = get_info(n);
+		n = sm_node_at(walk->arena, walk->nodes[0]);
+		info = sm_node_get_info(n);
 	}
-	entry = sm_load(&n->slots[walk->at[0]].ref);
+	entry = sm_load(&n->refs[walk->at[0]]);
 	walk->at[0] += step;
 	prefetch(walk, n, walk->at[0] + step * (AHEAD - 1), info.count);
 	return entry;

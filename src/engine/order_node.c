@@ -1,0 +1,179 @@
+/*
+ * order_node.c
+ *	  Finding a key in a node of a shard's order.
+ */
+#include "order_node.h"
+
+#include <string.h>
+
+#include "log.h"
+
+static uint64_t
+big_endian(uint64_t word)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return __builtin_bswap64(word);
+#else
+	return word;
+#endif
+}
+
+/* 8 bytes of a key from a place on, zeros where it has none, as a number. */
+uint64_t
+sm_node_key_word(sm_bytes key, size_t from)
+{
+	uint64_t word = 0;
+	size_t left = key.len > from ? key.len - from : 0;
+
+	if (left > 0)
+		memcpy(&word, (const char *) key.data + from, left < 8 ? left : 8);
+	return big_endian(word);
+}
+
+/* The same of an entry's key. */
+uint64_t
+sm_node_entry_word(const sm_arena *arena, uint64_t entry, size_t from)
+{
+	uint64_t len;
+	uint64_t words[2] = {0};
+	uint64_t word;
+
+	if (!sm_in_arena(arena, entry, 8))
+		return 0;
+	len = sm_head_key_len(sm_load(sm_at(arena, entry)));
+	if (!sm_in_arena(arena, entry, 8 + sm_pad(len)))
+		return 0;
+	for (size_t i = 0; i < 2 && (from / 8 + i) * 8 < len; i++)
+		words[i] = sm_load(sm_at(arena, entry) + 1 + from / 8 + i);
+	memcpy(&word, (char *) words + from % 8, 8);
+	return big_endian(word);
+}
+
+/*
+ * Compares an entry's key with another one: less than, equal to, or greater than
+ * 0.  An entry that leads out of the arena is equal to all.
+ */
+int
+sm_order_compare(const sm_arena *arena, uint64_t entry, sm_bytes key)
+{
+	uint64_t len;
+	uint64_t shorter;
+
+	if (!sm_in_arena(arena, entry, 8))
+		return 0;
+	len = sm_head_key_len(sm_load(sm_at(arena, entry)));
+	if (!sm_in_arena(arena, entry, 8 + sm_pad(len)))
+		return 0;
+	shorter = len < key.len ? len : key.len;
+	for (uint64_t i = 0; i < shorter; i += 8)
+	{
+		uint64_t mine = big_endian(sm_load(sm_at(arena, entry) + 1 + i / 8));
+		uint64_t other = sm_node_key_word(key, i);
+
+		if (shorter - i < 8)
+		{
+			unsigned beyond = (unsigned) (8 - (shorter - i)) * 8;
+
+			mine >>= beyond;
+			other >>= beyond;
+		}
+		if (mine != other)
+			return mine < other ? -1 : 1;
+	}
+	return (len > key.len) - (len < key.len);
+}
+
+/* The entry with the least or the greatest key under a node, or 0 if that is garbage. */
+uint64_t
+sm_node_outermost(const sm_arena *arena, uint64_t offset, int level, bool greatest)
+{
+	for (; level >= 0; level--)
+	{
+		const sm_node *n = sm_node_at(arena, offset);
+		int last;
+
+		if (!sm_is_node(arena, offset))
+			return 0;
+		last = sm_node_get_info(n).count - 1;
+		offset = sm_load(&n->refs[greatest && last > 0 ? last : 0]);
+	}
+	return offset;
+}
+
+/* The entry that has a slot's key. */
+uint64_t
+sm_node_slot_entry(const sm_arena *arena, const sm_node *n, int level, int slot)
+{
+	uint64_t ref = sm_load(&n->refs[slot]);
+
+	return level == 0 ? ref : sm_node_outermost(arena, ref, level - 1, false);
+}
+
+/* How many bytes, up to most, a key shares with the common ones of a node. */
+int
+sm_node_shared_bytes(const sm_node *n, int most, sm_bytes key)
+{
+	for (int i = 0; i < most; i += 8)
+	{
+		uint64_t differ =
+			sm_load(&n->common[i / 8]) ^ sm_node_key_word(key, (size_t) i);
+		int same = i + (differ == 0 ? 8 : __builtin_clzll(differ) / 8);
+
+		if ((size_t) same > key.len)
+			same = (int) key.len;
+		if (same < i + 8 || same >= most)
+			return same < most ? same : most;
+	}
+	return most;
+}
+
+/*
+ * The first slot, from one on, whose key is not before the given one; with after,
+ * whose key is after it.
+ */
+int
+sm_node_search(const sm_arena *arena, const sm_node *n, sm_node_info info, int from,
+			   sm_bytes key, bool after)
+{
+	int shared = sm_node_shared_bytes(n, info.skip, key);
+	uint64_t word = sm_node_key_word(key, (size_t) info.skip);
+	int low = from;
+	int high = info.count;
+
+	if (shared < info.skip)
+	{
+		uint64_t common = sm_load(&n->common[shared / 8]);
+		uint64_t mine = sm_node_key_word(key, (size_t) shared / 8 * 8);
+
+		/* a key that ends in the common bytes is before all that go on */
+		return (size_t) shared == key.len || mine < common ? low : high;
+	}
+	while (low < high)
+	{
+		int middle = low + (high - low) / 2;
+		uint64_t there = sm_load(&n->words[middle]);
+		bool before = there < word;
+
+		if (there == word)
+		{
+			int order =
+				sm_order_compare(arena,
+								 sm_node_slot_entry(arena, n, info.level, middle), key);
+
+			before = order < 0 || (order == 0 && after);
+		}
+		if (before)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The child of a node that a key belongs under. */
+int
+sm_node_choose_child(const sm_arena *arena, const sm_node *n, sm_node_info info,
+					 sm_bytes key)
+{
+	return sm_node_search(arena, n, info, 1, key, true) - 1;
+}
