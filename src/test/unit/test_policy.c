@@ -543,6 +543,87 @@ test_reclaim_counts(void)
 	end();
 }
 
+/*
+ * A snapshot has what was evicted after it, what expired, and large values that were
+ * replaced; and is lost, not the write, where memory is short.
+ */
+static void
+test_snapshot(size_t len)
+{
+	uint64_t n = 400;
+	uint64_t found = 0;
+	sm_snapshot snapshot;
+	sm_buffer pairs = {malloc(1 << 20), 1 << 20, 0};
+	sm_changes changes = {0};
+	sm_status status;
+
+	begin(0, 0);
+	sm_host_set_clock(0);
+	for (uint64_t i = 0; i < n; i++)
+		put_until(COLD + i, len, i % 2 == 0 ? 1000 : SM_NEVER);
+	sm_check(sm_snapshot_open(&map, &snapshot) == SM_FOUND, "no snapshot");
+	put(COLD + 1, len + 1);
+	put_until(COLD + 3, 10, SM_NEVER);
+	sm_host_set_clock(2000);
+	sm_reclaim(&map, 1);
+	sm_check(sm_count(&map) <= n / 2, "what has expired is there");
+	while (sm_count(&map) > n / 4)
+		sm_evict(&map, 1);
+	sm_maintain(&map, 0);
+
+	while ((status = sm_snapshot_range(&map, &snapshot, &pairs)) == SM_FOUND)
+	{
+		for (size_t at = 0; at < pairs.len; found++)
+			at += sm_pair_size((sm_pair *) ((char *) pairs.data + at));
+	}
+	sm_check(status == SM_ABSENT && found <= n / 4, "%lu keys are left",
+			 (unsigned long) found);
+	found = 0;
+	while ((status = sm_snapshot_changes(&map, 0, &changes, &pairs)) == SM_FOUND)
+	{
+		for (size_t at = 0; at < pairs.len; found++)
+		{
+			const sm_pair *pair = (sm_pair *) ((char *) pairs.data + at);
+
+			sm_check(pair->value_len == len, "a value of %u bytes", pair->value_len);
+			at += sm_pair_size(pair);
+		}
+	}
+	sm_check(status == SM_ABSENT, "status %d of changes", status);
+	sm_snapshot_close(&map);
+	/* those that are left, and the changed ones that are */
+	sm_check(found >= n - sm_count(&map) && found <= n - sm_count(&map) + 2,
+			 "%lu were kept, %lu are left", (unsigned long) found,
+			 (unsigned long) sm_count(&map));
+
+	/* whether its own map is at its quota, or somebody else needs memory */
+	for (int by_quota = 0; by_quota < 2; by_quota++)
+	{
+		sm_check(sm_snapshot_open(&map, &snapshot) == SM_FOUND, "no other snapshot");
+		changes = (sm_changes) {0};
+		if (by_quota)
+			sm_map_configure(&map, sm_map_pages(&map) * SM_PAGE_SIZE, false);
+		for (uint64_t i = 0; i < n; i++)
+		{
+			uint64_t key = MORE + i;
+
+			if (by_quota)
+				sm_delete(&map, (sm_bytes) {&key, sizeof(key)});
+			else
+				put(key, len);
+		}
+		if (!by_quota)
+			sm_reclaim(&map, UINT64_MAX);
+		sm_check(sm_snapshot_changes(&map, 0, &changes, &pairs) == SM_NO_MEMORY,
+				 "a snapshot that is not lost");
+		sm_snapshot_close(&map);
+	}
+	sm_check(sm_map_pages(&map) + sm_host_free_pages() == fresh, "pages are lost");
+	sm_host_set_clock(0);
+	free(pairs.data);
+	end();
+}
+
 int
 main(void)
 {
@@ -567,12 +648,15 @@ main(void)
 		test_expire_large(spare);
 	test_large_values();
 	test_reclaim_counts();
+	test_snapshot(100);
+	test_snapshot(3000);
+	test_snapshot(60000);
 	test_scan(100, 2);
 	test_shares(100, 2);
 	test_shares(400, 3);
 	test_small_entries(MB / 2, 0);
 	test_small_entries(4 * MB, 0);
 	test_small_entries(4 * MB, 4);
-	printf("scans, ghosts, shares, sweeps, and large values\n");
+	printf("scans, ghosts, shares, sweeps, large values, and snapshots\n");
 	return 0;
 }

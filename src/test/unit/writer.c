@@ -20,6 +20,7 @@ typedef struct writer
 	sm_map map;
 	bool exact; /* nobody else clears or drops the map, or lets keys go */
 	bool lossy; /* keys are evicted and expire */
+	int turn;	/* the counter to count up next */
 	char *value;
 	sm_buffer old;
 	char key[SM_MAX_KEY];
@@ -231,9 +232,14 @@ add_one(void *arg, const void *old, size_t old_len, void *new_value)
 	return sizeof(n);
 }
 
+/*
+ * Counts one of the counters up, the next one each time, so that at no moment one is
+ * ahead of those before it, or more behind than there are writers.
+ */
 static void
-write_counter(writer *w, int i)
+write_counter(writer *w)
 {
+	int i = w->turn;
 	sm_bytes k = {w->key, sm_key_make(w->key, w->work->plan->nkeys + (uint64_t) i)};
 	bool called = false;
 	uint64_t was;
@@ -252,7 +258,10 @@ write_counter(writer *w, int i)
 									 (sm_bytes) {&now, sizeof(now)}, SM_NEVER);
 	}
 	if (status == SM_FOUND)
+	{
 		atomic_fetch_add(&w->work->counted[i], 1);
+		w->turn = (i + 1) % SM_SHARED_KEYS;
+	}
 	else
 		sm_check(status == SM_MISMATCH || status == SM_NO_MEMORY,
 				 "status %d of a counter", status);
@@ -326,7 +335,7 @@ sm_run_writer(sm_work *work, sm_engine *engine, int self, int of_its_kind)
 						plan->shard_bits);
 		}
 		if (w.exact && dice == 0)
-			write_counter(&w, shared);
+			write_counter(&w);
 		else if (w.exact && dice == 1)
 			write_token(&w, shared);
 		else
