@@ -152,8 +152,12 @@ make_room_in_arena(sm_map *map, uint64 pages)
 			list[place] = list[--length];
 	}
 	pfree(list);
-	/* somebody else may have made it, or have what is not enough for him, either */
-	return freed > 0 || sm_port_pages_free() >= pages || in_transit();
+	/*
+	 * Somebody else may have made it, or have what is not enough for him, either.  Of
+	 * what is free, FreePageManager's own tree may have the last pages.
+	 */
+	return freed > 0 || (sm_port_pages_free() >= pages && sm_port_longest_run() > 0) ||
+		in_transit();
 }
 
 /*
