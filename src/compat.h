@@ -101,15 +101,6 @@ sm_wait_event(int which)
 #define SM_DESCENDS(pathkey) ((pathkey)->pk_strategy == BTGreaterStrategyNumber)
 #endif
 
-/* Is a collation's order that of bytes?  True for what has none. */
-#if PG_VERSION_NUM >= 180000
-#define sm_collation_is_c(collation) \
-	(!OidIsValid(collation) || pg_newlocale_from_collation(collation)->collate_is_c)
-#else
-#define sm_collation_is_c(collation) \
-	(!OidIsValid(collation) || lc_collate_is_c(collation))
-#endif
-
 #if PG_VERSION_NUM >= 170000
 #define sm_array_length(root, array) estimate_array_length(root, array)
 #else
