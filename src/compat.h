@@ -107,6 +107,11 @@ sm_wait_event(int which)
 #define sm_array_length(root, array) estimate_array_length(array)
 #endif
 
+/* 17 has no use for it any more; we have. */
+#ifndef ERRCODE_SNAPSHOT_TOO_OLD
+#define ERRCODE_SNAPSHOT_TOO_OLD MAKE_SQLSTATE('7', '2', '0', '0', '0')
+#endif
+
 /* Declares an SQL-callable function. */
 #define SM_FUNCTION(name)                            \
 	extern PGDLLEXPORT Datum name(PG_FUNCTION_ARGS); \
