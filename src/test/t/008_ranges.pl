@@ -615,7 +615,7 @@ BEGIN
 			IF maps[1 + i % array_length(maps, 1)]::text = 'cleared_sorted' AND (SELECT count(*) FROM unnest(r.numbers) a WHERE NOT EXISTS (
 				SELECT 1 FROM unnest(r.numbers) b WHERE b = a % 3000 + 1)) > 1 THEN RAISE 'more than one gap: %', r; END IF;
 			taken := taken + 1;
-		EXCEPTION WHEN snapshot_too_old THEN
+		EXCEPTION WHEN SQLSTATE '72000' THEN
 			lost := lost + 1;
 		END;
 	END LOOP;
