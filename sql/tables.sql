@@ -276,3 +276,61 @@ DROP FOREIGN TABLE m, n, four, t, o;
 DROP TABLE accounts, big;
 DROP FUNCTION plan, cache, shout;
 DROP COLLATION any_case;
+
+-- a join on the key and on another column of the same equivalence class
+CREATE FOREIGN TABLE twice (key text, value text) SERVER syncmap;
+INSERT INTO twice SELECT 'k' || i, 'k' || i FROM generate_series(1, 5000) i;
+CREATE TEMP TABLE few AS SELECT 'k' || i AS x FROM generate_series(1, 3) i;
+ANALYZE few;
+ANALYZE twice;
+SELECT * FROM few o JOIN twice k ON k.value = o.x AND k.key = o.x ORDER BY x;
+DROP FOREIGN TABLE twice;
+
+-- rows that an UPDATE would move to a map that it is about
+CREATE TABLE moved (key text COLLATE "C", value text) PARTITION BY RANGE (key);
+CREATE TABLE moved_a PARTITION OF moved FOR VALUES FROM ('a') TO ('h');
+CREATE FOREIGN TABLE moved_h PARTITION OF moved FOR VALUES FROM ('h') TO ('z') SERVER syncmap;
+INSERT INTO moved VALUES ('b', '1'), ('k', '2');
+UPDATE moved SET key = CASE WHEN key = 'b' THEN 'm' ELSE key END;
+SELECT * FROM moved ORDER BY key;
+-- and maps with their columns in another order
+CREATE FOREIGN TABLE moved_z (value text, key text COLLATE "C") SERVER syncmap;
+ALTER TABLE moved ATTACH PARTITION moved_z FOR VALUES FROM ('z') TO ('zz');
+INSERT INTO moved VALUES ('z1', '3');
+UPDATE moved SET value = value || '!' RETURNING *;
+DROP TABLE moved;
+
+-- a statement does not meet the keys that it puts
+CREATE FOREIGN TABLE grows (key integer, value text) SERVER syncmap OPTIONS (ordered 'true');
+INSERT INTO grows SELECT i, 'x' FROM generate_series(1, 3000) i;
+SET statement_timeout = '20s';
+UPDATE grows SET key = key + 10000 WHERE key > 0;
+SELECT count(*), min(key), max(key) FROM grows;
+INSERT INTO grows SELECT key + 10000, 'y' FROM grows WHERE key > 0;
+SELECT count(*), min(key), max(key) FROM grows;
+RESET statement_timeout;
+DROP FOREIGN TABLE grows;
+
+-- an UPDATE hands on no value that it has not compared
+CREATE FOREIGN TABLE seen (key text, value text, expires_at timestamptz) SERVER syncmap;
+INSERT INTO seen VALUES ('a', '1');
+CREATE FUNCTION meanwhile(text) RETURNS text VOLATILE LANGUAGE plpgsql AS
+	$$ BEGIN PERFORM syncmap.put('seen', 'a', 'new' || $1); RETURN $1; END $$;
+UPDATE seen SET expires_at = meanwhile('2100-01-01')::timestamptz WHERE key = 'a';
+UPDATE seen SET key = meanwhile('b') WHERE key = 'a';
+UPDATE seen SET value = 'x' || (SELECT value FROM seen WHERE key = 'a') || meanwhile('') WHERE key = 'a';
+SELECT * FROM seen ORDER BY key;
+CREATE FUNCTION sees() RETURNS trigger LANGUAGE plpgsql AS
+	$$ BEGIN PERFORM syncmap.put('seen', 'a', 'newer'); NEW.value := OLD.value || '+'; RETURN NEW; END $$;
+CREATE TRIGGER sees BEFORE UPDATE ON seen FOR EACH ROW EXECUTE FUNCTION sees();
+UPDATE seen SET value = 'x' WHERE key = 'a';
+SELECT * FROM seen ORDER BY key;
+DROP TRIGGER sees ON seen;
+-- what a view does not let in is not stored
+CREATE VIEW kept AS SELECT * FROM seen WHERE key LIKE 'a%' WITH CHECK OPTION;
+INSERT INTO kept VALUES ('zz', '1');
+UPDATE kept SET key = 'z' WHERE key = 'a';
+SELECT * FROM seen ORDER BY key;
+DROP VIEW kept;
+DROP FOREIGN TABLE seen;
+DROP FUNCTION meanwhile, sees;

@@ -13,9 +13,11 @@
 #include "compat.h"
 
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
 #include "optimizer/clauses.h"
 #include "optimizer/appendinfo.h"
 #include "optimizer/optimizer.h"
@@ -65,7 +67,7 @@ add_identity(PlannerInfo *root, Index rtindex, Relation relation, const char *na
 	add_row_identity_var(root,
 						 makeVar(rtindex, column, att->atttypid, att->atttypmod,
 								 att->attcollation, 0),
-						 rtindex, SM_JUNK_NAME(name, att->atttypid));
+						 rtindex, SM_JUNK_NAME(name, att->atttypid, column));
 }
 
 /* AddForeignUpdateTargets: the row as it was read. */
@@ -81,12 +83,23 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
 	add_identity(root, rtindex, target_relation, "expires", types.expires_column);
 }
 
+/* Is something in an expression that was found out before, by a query of its own? */
+static bool
+has_results(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		return true;
+	return expression_tree_walker(node, has_results, context);
+}
+
 /* Notes the columns that an expression uses.  True if it looks at more than its row. */
 static bool
 uses(Node *expr, Index rtindex, Bitmapset **attrs)
 {
 	pull_varattnos(expr, rtindex, attrs);
-	return contain_subplans(expr);
+	return contain_subplans(expr) || has_results(expr, NULL);
 }
 
 /*
@@ -121,17 +134,55 @@ looks_at_values(PlannerInfo *root, Index rtindex, AttrNumber key)
 	return !bms_is_empty(attrs);
 }
 
+/* Do triggers see the rows as they were? */
+static bool
+has_triggers(Relation relation, CmdType operation)
+{
+	const TriggerDesc *triggers = relation->trigdesc;
+
+	if (triggers == NULL)
+		return false;
+	return operation == CMD_UPDATE ?
+		triggers->trig_update_before_row || triggers->trig_update_after_row :
+		triggers->trig_delete_before_row || triggers->trig_delete_after_row;
+}
+
+/*
+ * Must values be what they were when they were read?  If the statement looks at them,
+ * or hands them on: an UPDATE that does not set the value stores the one that it read.
+ */
+static bool
+must_compare(PlannerInfo *root, const ModifyTable *plan, Index rtindex, int number,
+			 Relation relation)
+{
+	sm_types types;
+
+	sm_types_read(relation, &types);
+	if (has_triggers(relation, plan->operation))
+		return true;
+	if (plan->operation == CMD_DELETE && plan->returningLists != NIL)
+		return true;
+	if (plan->operation == CMD_UPDATE &&
+		!list_member_int(list_nth(plan->updateColnosLists, number), types.value_column))
+		return true;
+	return looks_at_values(root, rtindex, types.key_column);
+}
+
 /* PlanForeignModify: whether values must be what they were when they were read. */
 static List *
 plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 			int subplan_index)
 {
 	bool compares = false;
-	RangeTblEntry *rte = planner_rt_fetch(resultRelation, root);
 
 	if (plan->operation != CMD_INSERT)
-		compares = (plan->operation == CMD_DELETE && plan->returningLists != NIL) ||
-			looks_at_values(root, resultRelation, get_attnum(rte->relid, "key"));
+	{
+		Relation relation =
+			table_open(planner_rt_fetch(resultRelation, root)->relid, NoLock);
+
+		compares = must_compare(root, plan, resultRelation, subplan_index, relation);
+		table_close(relation, NoLock);
+	}
 	return list_make1(makeInteger(compares));
 }
 
@@ -324,12 +375,18 @@ duplicate_key(const modify_state *state, sm_bytes key)
 				 "syncmap.put replaces its value; ON CONFLICT DO NOTHING leaves it.")));
 }
 
-/* Raises 23514 if the map is a partition, and the row belongs to another one. */
+/*
+ * What PostgreSQL would find out when the row is stored already.  Raises 23514 if the
+ * map is a partition, and the row belongs to another one; 44000 if a view does not let
+ * the row in.
+ */
 static void
-check_partition(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
+check_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 {
 	if (result->ri_RelationDesc->rd_rel->relispartition)
 		ExecPartitionCheck(result, slot, estate, true);
+	if (result->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(WCO_VIEW_CHECK, result, slot, estate);
 }
 
 /* ---- what the executor calls ---- */
@@ -355,48 +412,71 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 	desc = RelationGetDescr(result->ri_RelationDesc);
 	state->old_key =
 		ExecFindJunkAttributeInTlist(targets,
-									 SM_JUNK_NAME("key", state->types.key_type));
+									 SM_JUNK_NAME("key", state->types.key_type,
+												  state->types.key_column));
 	state->old_value =
 		ExecFindJunkAttributeInTlist(targets,
-									 SM_JUNK_NAME("value", state->types.value_type));
+									 SM_JUNK_NAME("value", state->types.value_type,
+												  state->types.value_column));
 	if (state->types.expires_column != InvalidAttrNumber)
 		state->old_expires = ExecFindJunkAttributeInTlist(
 			targets,
 			SM_JUNK_NAME("expires",
-						 TupleDescAttr(desc, state->types.expires_column - 1)
-							 ->atttypid));
+						 TupleDescAttr(desc, state->types.expires_column - 1)->atttypid,
+						 state->types.expires_column));
 	if (state->old_key == InvalidAttrNumber || state->old_value == InvalidAttrNumber)
 		elog(ERROR, "could not find the row that was read");
 }
 
-/* COPY, and rows that come from a partitioned table. */
+/*
+ * COPY, and rows that come from a partitioned table.  Raises 0A000 if an UPDATE moves
+ * one to a map that it is about, too: it might meet it again there.
+ */
 static void
 begin_insert(ModifyTableState *mtstate, ResultRelInfo *result)
 {
 	const ModifyTable *plan = (const ModifyTable *) mtstate->ps.plan;
-	modify_state *state = make_state(result->ri_RelationDesc);
+	modify_state *state;
 
+	if (result->ri_FdwState != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("cannot move rows to map \"%s\", which is to be updated",
+						RelationGetRelationName(result->ri_RelationDesc)),
+				 errhint("Delete the rows, and insert them anew.")));
+	state = make_state(result->ri_RelationDesc);
 	state->ignores_conflicts =
 		plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING;
 	result->ri_FdwState = state;
 }
 
-static TupleTableSlot *
-exec_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
-			TupleTableSlot *plan_slot)
+static bool
+insert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 {
 	modify_state *state = result->ri_FdwState;
 	row_bytes row;
 
 	if (!begin(state))
-		return NULL;
-	check_partition(estate, result, slot);
+		return false;
+	check_row(estate, result, slot);
 	row = new_row(state, slot, true);
 	if (insert(state, row) == SM_ABSENT)
-		return slot;
+		return true;
 	if (!state->ignores_conflicts)
 		duplicate_key(state, row.key);
-	return NULL;
+	return false;
+}
+
+/* What a row needs on its way is of its own memory: a statement may have millions. */
+static TupleTableSlot *
+exec_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+			TupleTableSlot *plan_slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	bool done = insert_row(estate, result, slot);
+
+	MemoryContextSwitchTo(old);
+	return done ? slot : NULL;
 }
 
 /* The key changes: the new one first, so that nothing is lost. */
@@ -416,9 +496,9 @@ move(modify_state *state, row_bytes old, row_bytes row)
 	return status;
 }
 
-static TupleTableSlot *
-exec_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
-			TupleTableSlot *plan_slot)
+static bool
+update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+		   TupleTableSlot *plan_slot)
 {
 	modify_state *state = result->ri_FdwState;
 	row_bytes old;
@@ -426,8 +506,8 @@ exec_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 	sm_status status;
 
 	if (!begin(state))
-		return NULL;
-	check_partition(estate, result, slot);
+		return false;
+	check_row(estate, result, slot);
 	old = old_row(state, plan_slot);
 	row = new_row(state, slot, false);
 	if (old.key.len != row.key.len ||
@@ -438,7 +518,18 @@ exec_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 	else
 		status = replace_any(state, old, row);
 	check_unchanged(state, status);
-	return status == SM_FOUND ? slot : NULL;
+	return status == SM_FOUND;
+}
+
+static TupleTableSlot *
+exec_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+			TupleTableSlot *plan_slot)
+{
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	bool done = update_row(estate, result, slot, plan_slot);
+
+	MemoryContextSwitchTo(old);
+	return done ? slot : NULL;
 }
 
 /* Fills the slot with the row that was read, for RETURNING. */
@@ -463,20 +554,29 @@ return_old_row(const modify_state *state, TupleTableSlot *slot,
 	ExecStoreVirtualTuple(slot);
 }
 
+static bool
+delete_row(modify_state *state, TupleTableSlot *plan_slot)
+{
+	sm_status status;
+
+	if (!begin(state))
+		return false;
+	status = remove_row(state, old_row(state, plan_slot));
+	check_unchanged(state, status);
+	return status == SM_FOUND;
+}
+
 static TupleTableSlot *
 exec_delete(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 			TupleTableSlot *plan_slot)
 {
-	modify_state *state = result->ri_FdwState;
-	sm_status status;
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+	bool done = delete_row(result->ri_FdwState, plan_slot);
 
-	if (!begin(state))
+	MemoryContextSwitchTo(old);
+	if (!done)
 		return NULL;
-	status = remove_row(state, old_row(state, plan_slot));
-	check_unchanged(state, status);
-	if (status != SM_FOUND)
-		return NULL;
-	return_old_row(state, slot, plan_slot);
+	return_old_row(result->ri_FdwState, slot, plan_slot);
 	return slot;
 }
 

@@ -181,7 +181,8 @@ lookup_keys(PlannerInfo *root, const Expr *lookup)
 {
 	if (IsA(lookup, OpExpr))
 		return 1;
-	return sm_array_length(root, lsecond(((ScalarArrayOpExpr *) lookup)->args));
+	return clamp_row_est(
+		sm_array_length(root, lsecond(((ScalarArrayOpExpr *) lookup)->args)));
 }
 
 /* ---- ranges ---- */
@@ -372,8 +373,8 @@ order_of_keys(PlannerInfo *root, RelOptInfo *rel, bool *descending)
 
 /*
  * Adds a path, of so many rows that are fetched at so much each, in cpu_tuple_cost.
- * Its fdw_private is NIL for a scan of all; else a list of the access and, for a
- * range, whether it descends.
+ * Its fdw_private is NIL for a scan of all; else a list of the access and the lookup
+ * or, for a range, whether it descends.
  */
 static void
 add_map_path(PlannerInfo *root, RelOptInfo *rel, double fetched, double tuples,
@@ -396,11 +397,10 @@ add_map_path(PlannerInfo *root, RelOptInfo *rel, double fetched, double tuples,
 }
 
 static void
-add_lookup_path(PlannerInfo *root, RelOptInfo *rel, const Expr *lookup,
-				Relids required_outer)
+add_lookup_path(PlannerInfo *root, RelOptInfo *rel, Expr *lookup, Relids required_outer)
 {
 	add_map_path(root, rel, lookup_keys(root, lookup), LOOKUP_TUPLES, NIL,
-				 required_outer, list_make1(makeInteger(SM_LOOKUP)));
+				 required_outer, list_make2(makeInteger(SM_LOOKUP), lookup));
 }
 
 /* A range, if the map is ordered and there are bounds, or that order is wanted. */
@@ -545,10 +545,11 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 
 	if (access == SM_LOOKUP)
 	{
-		lookup = find_lookup(root, baserel, scan_clauses, &found);
-		Assert(lookup != NULL);
+		lookup = lsecond(private);
 		exprs = list_make1(lookup);
-		known = list_make1(found);
+		/* another clause of its equivalence class may stand for it there */
+		if (equal(lookup, find_lookup(root, baserel, scan_clauses, &found)))
+			known = list_make1(found);
 	}
 	else if (access == SM_RANGE)
 	{
@@ -559,7 +560,7 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 	quals = extract_actual_clauses(list_difference_ptr(scan_clauses, known), false);
 
 	/* what is known is no filter, but is one when a row that waited is looked at again */
-	recheck = extract_actual_clauses(known, false);
+	recheck = access == SM_LOOKUP ? exprs : extract_actual_clauses(known, false);
 	return make_foreignscan(tlist, quals, baserel->relid, exprs,
 							list_make4(makeInteger(access),
 									   makeBoolean(needs_value(baserel, quals)),

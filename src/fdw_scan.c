@@ -13,6 +13,7 @@
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -212,13 +213,56 @@ evaluate_range(ForeignScanState *node, scan_state *state, sm_bounds *bounds)
 	return true;
 }
 
+/* Does an UPDATE set the key of any of its tables? */
+static bool
+sets_keys(const ModifyTable *plan, AttrNumber key)
+{
+	ListCell *cell;
+
+	foreach (cell, plan->updateColnosLists)
+	{
+		if (list_member_int(lfirst(cell), key))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * May the statement put keys into the map that it reads here?  It would meet them
+ * again, so it reads a snapshot (the Halloween problem).  A trigger may set any key.
+ */
+static bool
+meets_its_own_keys(const ForeignScanState *node, const scan_state *state)
+{
+	const PlannedStmt *stmt = node->ss.ps.state->es_plannedstmt;
+	Relation relation = node->ss.ss_currentRelation;
+	ListCell *cell;
+
+	if (stmt->commandType == CMD_DELETE ||
+		(stmt->commandType == CMD_UPDATE && IsA(stmt->planTree, ModifyTable) &&
+		 !sets_keys((const ModifyTable *) stmt->planTree, state->types.key_column) &&
+		 (relation->trigdesc == NULL || !relation->trigdesc->trig_update_before_row)))
+		return false;
+	foreach (cell, stmt->resultRelations)
+	{
+		Oid target = rt_fetch(lfirst_int(cell), stmt->rtable)->relid;
+
+		if (target == state->relid ||
+			(relation->rd_rel->relispartition &&
+			 get_rel_relkind(target) == RELKIND_PARTITIONED_TABLE))
+			return true;
+	}
+	return false;
+}
+
 /* Starts a scan, of all or of a range. */
 static void
 start_scan(ForeignScanState *node, scan_state *state)
 {
 	sm_scan_spec spec = {.ordered = state->access == SM_RANGE,
 						 .descending = state->descending,
-						 .consistent = state->call.ref->consistent,
+						 .consistent = state->call.ref->consistent ||
+							 meets_its_own_keys(node, state),
 						 .max_rows = SM_ALL_ROWS};
 	MemoryContext old;
 
