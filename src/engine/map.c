@@ -97,7 +97,7 @@ sm_map_create(sm_map *map)
 
 		assert(sm_load(&shard->id) == 0);
 		sm_store(&shard->earliest, (uint64_t) SM_NEVER);
-		sm_shard_set_ordered_tags(shard, 0);
+		assert(shard->ordered_tags == 0);
 		shard->swept_earliest = SM_NEVER;
 		shard->map_shard = map->first_shard;
 		shard->map_shards = 1U << map->shard_bits;
@@ -154,7 +154,8 @@ sm_map_is_ordered(const sm_map *map)
 sm_status
 sm_order_step(sm_map *map)
 {
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+	for (uint32_t i = map->first_shard; sm_map_is_ordered(map) && i < end_shard(map);
+		 i++)
 	{
 		sm_status status = sm_shard_order_step(map->engine, i, map->id);
 
@@ -364,7 +365,7 @@ sm_maintain(sm_map *map, uint32_t shard)
 	for (int i = 0; i < MAINTENANCE_STEPS && sm_shard_step(engine, number, map->id);
 		 i++)
 		sm_port_pause();
-	for (int i = 0; i < MAINTENANCE_STEPS &&
+	for (int i = 0; i < MAINTENANCE_STEPS && sm_map_is_ordered(map) &&
 		 sm_shard_order_step(engine, number, map->id) == SM_FOUND;
 		 i++)
 		sm_port_pause();

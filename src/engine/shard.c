@@ -420,7 +420,7 @@ take_contents(const sm_engine *engine, sm_shard *shard)
 							   .log = shard->log,
 							   .ghosts = shard->ghosts};
 
-	if (sm_load(&sm_state_of(engine, shard)->ordered))
+	if (sm_load(&shard->id) != 0 && sm_load(&sm_state_of(engine, shard)->ordered))
 		sm_shard_set_ordered_tags(shard, SM_ALL_TAGS);
 	shard->read_index = shard->dirty_index = shard->retired = (sm_index) {0};
 	shard->log = (sm_log) {0};

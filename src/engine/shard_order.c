@@ -137,13 +137,14 @@ sm_shard_order_step(const sm_engine *engine, uint32_t number, uint64_t id)
 
 	if (sm_load(&peeked->id) != id)
 		return SM_GONE;
-	if (sm_load(&peeked->order_ready) ||
-		!sm_load(&sm_state_of(engine, peeked)->ordered))
+	if (sm_load(&peeked->order_ready))
 		return SM_ABSENT;
 
 	step.shard = sm_shard_lock(engine, number);
 	if (sm_load(&step.shard->id) != id)
 		status = SM_GONE;
+	else if (!sm_load(&sm_state_of(engine, step.shard)->ordered))
+		status = SM_ABSENT;
 	else
 		sm_shard_begin_order(step.shard);
 	while (status == SM_FOUND && step.keys < STEP_KEYS &&
