@@ -290,8 +290,8 @@ count_key(iteration *it, const sm_pair *pair)
 	return key;
 }
 
-/* The value of a pair that came without it.  False if it has gone since. */
-static bool
+/* The value of a pair that came without it: SM_FOUND, or what has become of it. */
+static sm_status
 get_value(iteration *it, sm_bytes key, sm_buffer *value)
 {
 	sm_status status;
@@ -299,11 +299,10 @@ get_value(iteration *it, sm_bytes key, sm_buffer *value)
 	*value = (sm_buffer) {malloc(it->r->work->plan->longest), 0, 0};
 	value->size = it->r->work->plan->longest;
 	status = sm_get(it->map, key, value);
-	if (status == SM_FOUND)
-		return true;
-	sm_check(status == SM_ABSENT || status == SM_GONE, "status %d", status);
-	free(value->data);
-	return false;
+	sm_check(status <= SM_ABSENT || status == SM_GONE, "status %d", status);
+	if (status != SM_FOUND)
+		free(value->data);
+	return status;
 }
 
 /* Takes the pairs of one call, which must be of the map. */
@@ -316,21 +315,26 @@ take_pairs(iteration *it, sm_buffer pairs)
 		uint64_t key = count_key(it, pair);
 		const char *bytes = (const char *) (pair + 1) + sm_pad(pair->key_len);
 		sm_buffer value;
+		sm_status status;
 
 		at += sm_pair_size(pair);
 		if (key >= it->r->work->plan->nkeys)
 			continue;
 		if (pair->value_len != SM_NO_VALUE)
+		{
 			check_value(it->r, key, it->map->id, &it->known[key], bytes,
 						pair->value_len);
-		else if (get_value(it, (sm_bytes) {pair + 1, pair->key_len}, &value))
+			continue;
+		}
+		status = get_value(it, (sm_bytes) {pair + 1, pair->key_len}, &value);
+		if (status == SM_FOUND)
 		{
 			check_value(it->r, key, it->map->id, &it->known[key], value.data,
 						value.len);
 			free(value.data);
 		}
-		else
-			it->seen[key] = 0;
+		/* it was there, if all else is gone */
+		it->seen[key] = status != SM_ABSENT;
 	}
 }
 
