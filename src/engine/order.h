@@ -41,9 +41,18 @@ typedef struct sm_walk
 	int at[SM_ORDER_LEVELS];
 } sm_walk;
 
+/* Where a key that is not there belongs, until anything else changes the order. */
+typedef struct sm_order_place
+{
+	uint64_t leaf; /* the offset of a node */
+	int at;		   /* slot */
+	uint64_t word; /* of the key there */
+} sm_order_place;
+
 /* Under the shard's lock, exclusive. */
-extern bool sm_order_reserve(const sm_arena *arena, sm_order *order, sm_bytes key);
-extern void sm_order_insert(const sm_arena *arena, sm_order *order, sm_bytes key,
+extern bool sm_order_reserve(const sm_arena *arena, sm_order *order, sm_bytes key,
+							 sm_order_place *place);
+extern void sm_order_insert(const sm_arena *arena, const sm_order_place *place,
 							uint64_t entry);
 extern void sm_order_remove(const sm_arena *arena, sm_order *order, sm_bytes key);
 extern void sm_order_move(const sm_arena *arena, const sm_order *order, sm_bytes key,

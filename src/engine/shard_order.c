@@ -42,9 +42,11 @@ typedef bool (*key_action)(order_step *step, sm_bytes key, uint64_t entry);
 static bool
 add_key(order_step *step, sm_bytes key, uint64_t entry)
 {
-	if (!sm_order_reserve(&step->engine->arena, &step->shard->order, key))
+	sm_order_place place;
+
+	if (!sm_order_reserve(&step->engine->arena, &step->shard->order, key, &place))
 		return false;
-	sm_order_insert(&step->engine->arena, &step->shard->order, key, entry);
+	sm_order_insert(&step->engine->arena, &place, entry);
 	step->keys++;
 	return true;
 }

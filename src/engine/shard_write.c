@@ -285,13 +285,14 @@ store(const sm_request *request, const write_target *target, sm_queue queue,
 	sm_shard *shard = request->shard;
 	sm_index *index = target->index;
 	bool ordered = sm_shard_orders(shard, request->tag);
+	sm_order_place place;
 	uint64_t entry;
 
 	if (index == NULL)
 	{
 		index = sm_shard_index_for_new(engine, shard);
 		if (index == NULL || !sm_index_reserve(arena, index, request->tag) ||
-			(ordered && !sm_order_reserve(arena, &shard->order, request->key)))
+			(ordered && !sm_order_reserve(arena, &shard->order, request->key, &place)))
 			return false;
 	}
 
@@ -304,7 +305,7 @@ store(const sm_request *request, const write_target *target, sm_queue queue,
 		sm_mark_set(engine->marks, entry, 0);
 		sm_index_place(arena, index, sm_slot(request->tag, entry));
 		if (ordered)
-			sm_order_insert(arena, &shard->order, request->key, entry);
+			sm_order_insert(arena, &place, entry);
 		sm_store(&shard->entries, sm_load(&shard->entries) + 1);
 	}
 	else
