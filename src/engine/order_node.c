@@ -128,6 +128,55 @@ sm_node_shared_bytes(const sm_node *n, int most, sm_bytes key)
 }
 
 /*
+ * Compares what all keys under a node have in common with a key: less than 0 if they
+ * are before it, greater if they are after it, 0 if it starts with that, too.
+ */
+static int
+compare_common(const sm_node *n, int skip, sm_bytes key)
+{
+	int shared = sm_node_shared_bytes(n, skip, key);
+	size_t at = (size_t) shared / 8;
+
+	if (shared == skip)
+		return 0;
+	/* a key that ends in the common bytes is before all that go on */
+	if ((size_t) shared == key.len)
+		return 1;
+	return sm_load(&n->common[at]) < sm_node_key_word(key, at * 8) ? -1 : 1;
+}
+
+/*
+ * Compares a slot's key with another one.  Above the leaves that is the least key
+ * under a node; mostly the nodes on the way there tell, and save a look at the entry.
+ */
+static int
+compare_slot(const sm_arena *arena, const sm_node *n, int level, int slot, sm_bytes key)
+{
+	uint64_t offset = sm_load(&n->refs[slot]);
+
+	for (; level > 0; level--)
+	{
+		const sm_node *below = sm_node_at(arena, offset);
+		sm_node_info info;
+		uint64_t word;
+		int order;
+
+		if (!sm_is_node(arena, offset))
+			return 0;
+		info = sm_node_get_info(below);
+		order = compare_common(below, info.skip, key);
+		if (order != 0)
+			return order;
+		/* a leaf's words are those of its keys; above, they may be of keys that are gone */
+		word = sm_node_key_word(key, (size_t) info.skip);
+		if (level == 1 && sm_load(&below->words[0]) != word)
+			return sm_load(&below->words[0]) < word ? -1 : 1;
+		offset = sm_load(&below->refs[0]);
+	}
+	return sm_order_compare(arena, offset, key);
+}
+
+/*
  * The first slot, from one on, whose key is not before the given one; with after,
  * whose key is after it.
  */
@@ -135,19 +184,13 @@ int
 sm_node_search(const sm_arena *arena, const sm_node *n, sm_node_info info, int from,
 			   sm_bytes key, bool after)
 {
-	int shared = sm_node_shared_bytes(n, info.skip, key);
+	int common = compare_common(n, info.skip, key);
 	uint64_t word = sm_node_key_word(key, (size_t) info.skip);
 	int low = from;
 	int high = info.count;
 
-	if (shared < info.skip)
-	{
-		uint64_t common = sm_load(&n->common[shared / 8]);
-		uint64_t mine = sm_node_key_word(key, (size_t) shared / 8 * 8);
-
-		/* a key that ends in the common bytes is before all that go on */
-		return (size_t) shared == key.len || mine < common ? low : high;
-	}
+	if (common != 0)
+		return common > 0 ? low : high;
 	while (low < high)
 	{
 		int middle = low + (high - low) / 2;
@@ -156,9 +199,7 @@ sm_node_search(const sm_arena *arena, const sm_node *n, sm_node_info info, int f
 
 		if (there == word)
 		{
-			int order =
-				sm_order_compare(arena,
-								 sm_node_slot_entry(arena, n, info.level, middle), key);
+			int order = compare_slot(arena, n, info.level, middle, key);
 
 			before = order < 0 || (order == 0 && after);
 		}
