@@ -228,7 +228,7 @@ make_work()
 		die "the user postgres cannot write to $work: set TMPDIR"
 
 	tar -C "$top" --exclude=./.git --exclude='*.o' --exclude='*.bc' \
-		--exclude='*.so' --exclude=./src/test/unit/build -cf - . |
+		--exclude='*.so' --exclude=build -cf - . |
 		as_owner tar -C tree -xf -
 
 	bin=$work/root$bindir
