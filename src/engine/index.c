@@ -255,13 +255,8 @@ sm_index_move_bucket(const sm_arena *arena, sm_index *from, sm_index *to,
 		slot = sm_load(&tail->slots[used - 1]);
 		if (!sm_index_reserve(arena, to, sm_slot_tag(slot)))
 			return false;
-#ifdef SM_PLANT_CLEAR_BEFORE_PLACE
-		sm_index_remove(arena, from, (sm_place) {home, &tail->slots[used - 1]});
-		sm_index_place(arena, to, slot);
-#else
 		sm_index_place(arena, to, slot);
 		sm_index_remove(arena, from, (sm_place) {home, &tail->slots[used - 1]});
-#endif
 	}
 }
 

@@ -55,19 +55,9 @@ validate(const sm_request *request, const index_view *view)
 	const sm_shard *shard = request->shard;
 
 	sm_fence_acquire();
-#ifdef SM_PLANT_WORD_BEFORE_VERSION
-	return sm_load_acquire(view->where) == view->word &&
-		sm_load_acquire(view->probe.check) == view->probe.seen &&
-		sm_load(&shard->id) == request->map->id;
-#elif defined(SM_PLANT_ID_UNCHECKED)
-	(void) shard;
-	return sm_load_acquire(view->probe.check) == view->probe.seen &&
-		sm_load_acquire(view->where) == view->word;
-#else
 	return sm_load_acquire(view->probe.check) == view->probe.seen &&
 		sm_load_acquire(view->where) == view->word &&
 		sm_load(&shard->id) == request->map->id;
-#endif
 }
 
 /*
@@ -239,10 +229,8 @@ try_get(const sm_request *request, wanted *want, sm_status *status)
 	 * the other one, so both must have stayed as they were from before dirty
 	 * was looked at until after it: dirty is validated first, read last (R2).
 	 */
-#ifndef SM_PLANT_DIRTY_UNVALIDATED
 	if (!validate(request, &dirty))
 		return false;
-#endif
 	if (!validate(request, &read))
 		return false;
 	*status = SM_ABSENT;

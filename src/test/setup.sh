@@ -144,6 +144,7 @@ missing_packages()
 		test)
 			perl -MTest::More -e 1 2>/dev/null || echo perl
 			perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
+			command -v patch >/dev/null || echo patch
 			;;
 	esac
 }
