@@ -128,7 +128,7 @@ sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts)
 void
 sm_map_set_promote_ratio(sm_map *map, int percent)
 {
-	sm_store(&state_of(map)->own_ratio, (uint64_t) (percent + 1));
+	sm_store(&state_of(map)->own_ratio, (uint64_t) percent + 1);
 }
 
 /*
