@@ -114,7 +114,7 @@ sm_types_read(Relation rel, sm_types *types)
 {
 	TupleDesc desc = RelationGetDescr(rel);
 
-	memset(types, 0, sizeof(*types)); /* its padding, too: it is compared */
+	*types = (sm_types) {0};
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);

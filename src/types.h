@@ -15,19 +15,20 @@
 /*
  * What a map's columns are.  A key is kept in bytes that sort as its type does
  * (text: in the collation "C"); a value in its type's binary form, detoasted,
- * without a length word.
+ * without a length word.  Compared by memcmp, so it has no padding, which an
+ * assignment need not copy.
  */
 typedef struct sm_types
 {
 	AttrNumber key_column;
 	AttrNumber value_column;
 	AttrNumber expires_column; /* InvalidAttrNumber: there is none */
+	int16 value_len;		   /* of the type: bytes, or -1 if that varies */
 	Oid key_type;			   /* text, bytea, int4, int8, or uuid */
 	Oid value_type;
 	int32 value_typmod;
-	int16 value_len; /* of the type: bytes, or -1 if that varies */
-	bool value_byval;
-	uint32 layout; /* of the composite types in value_type, 0: there are none */
+	int32 value_byval; /* a bool */
+	uint32 layout;	   /* of the composite types in value_type, 0: there are none */
 } sm_types;
 
 extern void sm_types_read(Relation rel, sm_types *types);
