@@ -447,12 +447,13 @@ compute(const sm_request *request, const sm_write *write, const write_target *ta
 /*
  * The write itself, under the lock.  value has the extents of a large value,
  * and afterwards those that are the caller's to free; also value->expired.
+ * computed is room for what the write's function answers.
  */
 static sm_status
-do_write(const sm_request *request, const sm_write *write, new_value *value)
+do_write(const sm_request *request, const sm_write *write, new_value *value,
+		 char *computed)
 {
 	write_target target;
-	char computed[SM_MAX_UPDATE];
 	bool there;
 
 	if (sm_load(&request->shard->id) != request->map->id)
@@ -495,6 +496,7 @@ try_write(const sm_request *request, const sm_write *write, bool large)
 {
 	const sm_arena *arena = &request->engine->arena;
 	new_value value = {.expires = write->expires};
+	char computed[SM_MAX_UPDATE];
 	sm_status status;
 
 	if (write->value != NULL)
@@ -508,7 +510,7 @@ try_write(const sm_request *request, const sm_write *write, bool large)
 	}
 
 	sm_shard_lock(request->engine, request->number);
-	status = do_write(request, write, &value);
+	status = do_write(request, write, &value, computed);
 	if (status == SM_FOUND || status == SM_ABSENT)
 		sm_shard_maintain(request->engine, request->shard);
 	sm_shard_unlock(request->engine, request->number);
