@@ -197,6 +197,7 @@ free_entry(const sm_registration *taken)
 
 	LWLockAcquire(registry_lock, LW_EXCLUSIVE);
 	entry = find_id(taken->id);
+	Assert(entry != NULL);
 	shards_used[taken->first_shard / 64] &=
 		~shards_mask(taken->first_shard, taken->shard_bits);
 	*entry = registry->entries[--registry->length];

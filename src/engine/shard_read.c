@@ -12,6 +12,8 @@
  */
 #include "shard.h"
 
+#include <assert.h>
+
 #include "extent.h"
 #include "port.h"
 
@@ -344,6 +346,7 @@ add_pair(const sm_request *request, const index_view *view, uint64_t slot,
 	batch->need += sizeof(pair) + sm_pad(pair.key_len) + sm_pad(pair.value_len);
 	if (batch->need > batch->size)
 		return true; /* for its size only */
+	assert(batch->data != NULL);
 	*(sm_pair *) (batch->data + at) = pair;
 	sm_copy_out(batch->data + at + sizeof(pair), sm_at(arena, entry) + 1, pair.key_len);
 	return copy_value(request, view, entry, head,
@@ -413,10 +416,12 @@ static void
 prefetch_next(const sm_request *request, const index_view *view)
 {
 	const sm_arena *arena = &request->engine->arena;
-	const sm_bucket *next = view->probe.bucket + 1;
+	const sm_bucket *next;
 
-	if (view->probe.bucket == NULL ||
-		((const char *) next - arena->base) % SM_PAGE_SIZE == 0)
+	if (view->probe.bucket == NULL)
+		return;
+	next = view->probe.bucket + 1;
+	if (((const char *) next - arena->base) % SM_PAGE_SIZE == 0)
 		return;
 	__builtin_prefetch(next + 1);
 	for (int i = 0; i < SM_SLOTS; i++)
