@@ -65,7 +65,7 @@ add_identity(PlannerInfo *root, Index rtindex, Relation relation, const char *na
 		return;
 	att = TupleDescAttr(RelationGetDescr(relation), column - 1);
 	add_row_identity_var(root,
-						 makeVar(rtindex, column, att->atttypid, att->atttypmod,
+						 makeVar((int) rtindex, column, att->atttypid, att->atttypmod,
 								 att->attcollation, 0),
 						 rtindex, SM_JUNK_NAME(name, att->atttypid, column));
 }

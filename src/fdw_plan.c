@@ -141,7 +141,7 @@ lookup_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo)
 	}
 	if (!OidIsValid(opno) || !is_key(linitial(args), rel) ||
 		!is_key_equality(opno, collation, rel) ||
-		bms_is_member(rel->relid, pull_varnos(root, lsecond(args))) ||
+		bms_is_member((int) rel->relid, pull_varnos(root, lsecond(args))) ||
 		contain_volatile_functions(lsecond(args)))
 		return NULL;
 
@@ -451,7 +451,7 @@ consider_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo,
 	if (lookup == NULL)
 		return;
 	outer = bms_union(rinfo->clause_relids, rel->lateral_relids);
-	outer = bms_del_member(outer, rel->relid);
+	outer = bms_del_member(outer, (int) rel->relid);
 	if (bms_is_empty(outer))
 		return;
 	foreach (cell, *seen)
