@@ -1,5 +1,5 @@
 # setup.sh
-#	  What bench/quickstart and src/test/run share: packages, build, server.
+#	  What bench/quickstart, src/test/run, and others share: packages, build, server.
 #
 # Sourced by bash.  Everything happens in one temporary folder, $work: a copy
 # of the tree is built there, and installed into a copy of the PostgreSQL
@@ -146,6 +146,16 @@ missing_packages()
 			perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 			command -v patch >/dev/null || echo patch
 			;;
+		analyse)
+			command -v cppcheck >/dev/null || echo cppcheck
+			command -v clang-tidy >/dev/null || echo clang-tidy
+			;;
+		valgrind)
+			command -v valgrind >/dev/null || echo valgrind
+			;;
+		sqlsmith)
+			command -v sqlsmith >/dev/null || echo sqlsmith
+			;;
 	esac
 }
 
@@ -159,7 +169,7 @@ forget_no_main_cluster()
 	$sudo rmdir --ignore-fail-on-non-empty "${no_main_cluster%/*}"
 }
 
-# install_missing bench|test: install what is missing of what that needs
+# install_missing bench|test|analyse|valgrind|sqlsmith: install what is missing of what that needs
 install_missing()
 {
 	local missing
