@@ -53,6 +53,11 @@ SELECT syncmap.increment('m', 1);
 \set VERBOSITY terse
 SELECT syncmap.swap('m', 1, '"new"'), syncmap.swap('m', 1, '"newer"'::jsonb);
 SELECT * FROM syncmap.get_or_put('m', 1, '"no"'::jsonb), syncmap.get_or_put('m', 7, '{"b":7}') AS text;
+-- a value that was text is stored and returned as it is, whatever the key
+SELECT syncmap.create('keyed', key_type => 'integer'), syncmap.create('texts');
+SELECT * FROM syncmap.get_or_put('keyed', 7, 'seven') keyed, syncmap.get_or_put('keyed', 7, 'eight') again,
+	syncmap.get_or_put('texts', 7, 'seven') texts, syncmap.get_or_put('texts', '7', 'eight') AS text;
+SELECT syncmap.drop('keyed'), syncmap.drop('texts');
 SELECT syncmap.compare_and_swap('m', 1, '"newer"', '"newest"'), syncmap.compare_and_swap('m', 1, '"x"'::jsonb, '"y"'::jsonb),
 	syncmap.compare_and_delete('m', 1, '"newest"'::jsonb), syncmap.contains('m', 1);
 SELECT syncmap.get_and_delete('m', 2), syncmap.get_and_delete('m', 3, NULL::jsonb), syncmap.get_and_delete('m', 3, NULL::jsonb);

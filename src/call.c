@@ -317,7 +317,7 @@ sm_site_check_result(sm_call *call, Oid type)
 static Datum
 result_datum(sm_site *site, Datum value)
 {
-	if (site->result != TEXTOID)
+	if (site->result != TEXTOID || site->result_as_text)
 		return value;
 	return PointerGetDatum(cstring_to_text(OutputFunctionCall(&site->output, value)));
 }
