@@ -150,11 +150,14 @@ missing_packages()
 			command -v cppcheck >/dev/null || echo cppcheck
 			command -v clang-tidy >/dev/null || echo clang-tidy
 			;;
+		fuzz)
+			command -v clang >/dev/null || echo clang
+			echo 'int LLVMFuzzerTestOneInput(void); int LLVMFuzzerTestOneInput(void) { return 0; }' |
+				clang -fsanitize=fuzzer -xc -o /dev/null - >/dev/null 2>&1 || echo libclang-rt-dev
+			command -v sqlsmith >/dev/null || echo sqlsmith
+			;;
 		valgrind)
 			command -v valgrind >/dev/null || echo valgrind
-			;;
-		sqlsmith)
-			command -v sqlsmith >/dev/null || echo sqlsmith
 			;;
 	esac
 }
@@ -169,7 +172,7 @@ forget_no_main_cluster()
 	$sudo rmdir --ignore-fail-on-non-empty "${no_main_cluster%/*}"
 }
 
-# install_missing bench|test|analyse|valgrind|sqlsmith: install what is missing of what that needs
+# install_missing bench|test|analyse|fuzz|valgrind: install what is missing of what that needs
 install_missing()
 {
 	local missing
