@@ -32,7 +32,7 @@ endif
 
 # In this order: the first makes the extension, the last drops it.  All tests,
 # with a server of their own: src/test/run.
-REGRESS = syncmap errors values types tables ranges ttl memory transactions statistics privileges
+REGRESS = syncmap errors values semantics types tables ranges ttl memory transactions statistics privileges
 REGRESS_OPTS = --encoding=UTF8 --no-locale
 
 # ---- PGXS ----------------------------------------------------------------
