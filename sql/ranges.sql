@@ -234,3 +234,15 @@ END $$;
 -- a query that says which rows are changed, from the rows themselves
 UPDATE frozen SET value = (SELECT count(*) FROM syncmap.range('frozen', consistent => true)) WHERE key = 'another' RETURNING *;
 SELECT syncmap.drop('frozen');
+
+-- an inner node loses its first child, keys come into the gap, and it is merged with its
+-- neighbour: what separates them is then looked at
+SELECT syncmap.create('gap', key_type => 'integer', value_type => 'integer', ordered => true, shards => 1);
+INSERT INTO gap SELECT i * 20000, i FROM generate_series(0, 99999) i;
+DELETE FROM gap WHERE value BETWEEN 62500 AND 62749;
+INSERT INTO gap SELECT i * 20000, i FROM generate_series(62600, 62700) i;
+DELETE FROM gap WHERE value < 55000;
+SELECT count(*) FROM generate_series(62600, 62700) i WHERE (SELECT value FROM gap WHERE key >= i * 20000 ORDER BY key LIMIT 1) = i;
+DELETE FROM gap WHERE value BETWEEN 62600 AND 62700;
+SELECT count(*), (SELECT count(*) FROM gap WHERE key >= 0) AS in_order, (SELECT count(*) FROM gap WHERE key >= 62600 * 20000 AND key <= 62700 * 20000) AS in_gap FROM gap;
+SELECT syncmap.drop('gap');

@@ -333,6 +333,11 @@ merge_children(const sm_arena *arena, sm_order *order, sm_node *parent, int at)
 	if (info.count + other.count > MERGED_SLOTS)
 		return false;
 	copy_slots(left, info.count, right, 0, other.count);
+	/* nobody has looked at the right one's first word: it may be of a later key */
+	sm_store(&left->words[info.count],
+			 sm_node_entry_word(arena,
+								sm_node_slot_entry(arena, left, info.level, info.count),
+								(size_t) info.skip));
 	info.count += other.count;
 	sm_node_set_info(left, info);
 	if (info.skip != other.skip)

@@ -11,7 +11,8 @@
  * A node above the leaves has no keys of its own.  What separates two children is
  * the least key under the right one, as it is now; its word may be of a smaller
  * key that was removed.  That does no harm: nothing has a place in between, and
- * where words are equal, the key itself is looked up.
+ * where words are equal, the key itself is looked up.  Nothing is separated by the
+ * first child's word, which may be anything.
  *
  * Writers change it under the shard's lock.  Readers may walk it without, while it
  * changes: they see garbage then, which is bounds-checked at every step (R4), and
