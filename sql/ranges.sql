@@ -246,3 +246,25 @@ SELECT count(*) FROM generate_series(62600, 62700) i WHERE (SELECT value FROM ga
 DELETE FROM gap WHERE value BETWEEN 62600 AND 62700;
 SELECT count(*), (SELECT count(*) FROM gap WHERE key >= 0) AS in_order, (SELECT count(*) FROM gap WHERE key >= 62600 * 20000 AND key <= 62700 * 20000) AS in_gap FROM gap;
 SELECT syncmap.drop('gap');
+
+-- a statement that puts keys into the map that it reads does not meet them: in a CTE
+-- beside a DELETE, where the map is read again and again, and where it is read twice
+SELECT syncmap.create('own', ordered => true);
+CREATE TABLE other (n integer);
+INSERT INTO own SELECT 'k' || i, i FROM generate_series(1, 5000) i;
+WITH i AS (INSERT INTO own SELECT key || 'x', value FROM own RETURNING 1) DELETE FROM other WHERE false;
+SELECT syncmap.count('own');
+WITH i AS (INSERT INTO own SELECT key || 'y', value FROM own WHERE key > '' RETURNING 1) UPDATE other SET n = 2;
+SELECT syncmap.count('own'), syncmap.clear('own');
+INSERT INTO own SELECT 'k' || i, i FROM generate_series(1, 5) i;
+INSERT INTO own SELECT m.key || '-' || o.i, value FROM generate_series(1, 4) o(i) CROSS JOIN LATERAL (SELECT * FROM own WHERE value <> (o.i + 1000)::text OFFSET 0) m;
+SELECT syncmap.count('own');
+INSERT INTO own SELECT m.key || '+' || o.i, value FROM generate_series(1, 4) o(i) CROSS JOIN LATERAL (SELECT * FROM own WHERE key >= 'k' || o.i AND key < 'k' || o.i || '-' ORDER BY key DESC OFFSET 0) m;
+SELECT key FROM own WHERE key LIKE '%+%' ORDER BY key;
+INSERT INTO own SELECT * FROM (SELECT key || '/', value FROM own UNION ALL SELECT key || '//', value FROM own) both_of_them(key, value);
+SELECT syncmap.count('own'), count(*) FILTER (WHERE key LIKE '%///%') FROM own;
+-- a query that reads a consistent map again and again sees one moment
+ALTER FOREIGN TABLE own OPTIONS (ADD consistent 'true');
+SELECT o.i, syncmap.put('own', 'new' || o.i, 'v'), (SELECT count(*) FROM own WHERE value <> o.i || 'none'), (SELECT count(*) FROM own WHERE key > 'k' || 5 - o.i) FROM generate_series(1, 4) o(i);
+SELECT syncmap.drop('own');
+DROP TABLE other;

@@ -37,7 +37,8 @@ typedef struct scan_state
 	/* a scan, of all or of a range */
 	bool scanning;
 	sm_scan scan;
-	List *bounds; /* of range_bound */
+	List *bounds;		/* of range_bound */
+	bool bounds_change; /* at a rescan, perhaps */
 	bool descending;
 
 	/* a lookup of keys */
@@ -83,6 +84,17 @@ begin_lookup(ForeignScanState *node, scan_state *state, Node *clause)
 	}
 }
 
+/* May the expression give something else after a rescan? */
+static bool
+has_exec_param(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+		return true;
+	return expression_tree_walker(node, has_exec_param, context);
+}
+
 static void
 begin_range(ForeignScanState *node, scan_state *state, const ForeignScan *plan)
 {
@@ -100,31 +112,9 @@ begin_range(ForeignScanState *node, scan_state *state, const ForeignScan *plan)
 		bound->type = exprType((Node *) operand);
 		bound->strategy = lfirst_int(strategy);
 		state->bounds = lappend(state->bounds, bound);
+		state->bounds_change |= has_exec_param((Node *) operand, NULL);
 	}
 	state->evaluation = make_context();
-}
-
-/* BeginForeignScan. */
-void
-sm_fdw_begin_scan(ForeignScanState *node, int eflags)
-{
-	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	scan_state *state;
-
-	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
-		return;
-	node->fdw_state = state = palloc0(sizeof(scan_state));
-	state->relid = RelationGetRelid(node->ss.ss_currentRelation);
-	state->call.ref = sm_ref_last;
-	if (!sm_ref_fits(state->call.ref, state->relid, SM_ACL_MAP))
-		sm_ref_last = state->call.ref = sm_ref_resolve(state->relid, 0, false);
-	state->types = state->call.ref->types;
-	state->with_value = boolVal(list_nth(plan->fdw_private, SM_PLAN_VALUES));
-	state->access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
-	if (state->access == SM_LOOKUP)
-		begin_lookup(node, state, linitial(plan->fdw_exprs));
-	else if (state->access == SM_RANGE)
-		begin_range(node, state, plan);
 }
 
 /*
@@ -195,22 +185,33 @@ apply_bound(const scan_state *state, const range_bound *bound, Datum datum,
 	return true;
 }
 
-/* Finds out what range of keys is wanted.  False if no key can be in it. */
+/*
+ * Finds out what range of keys is wanted.  False if no key can be in it.  What the
+ * bounds stand in stays until a rescan.
+ */
 static bool
 evaluate_range(ForeignScanState *node, scan_state *state, sm_bounds *bounds)
 {
+	MemoryContext old;
 	ListCell *cell;
+	bool possible = true;
 	bool isnull;
 
+	if (state->bounds == NIL)
+		return true;
+	MemoryContextReset(state->evaluation);
+	old = MemoryContextSwitchTo(state->evaluation);
 	foreach (cell, state->bounds)
 	{
 		const range_bound *bound = lfirst(cell);
 		Datum datum = ExecEvalExpr(bound->operand, node->ss.ps.ps_ExprContext, &isnull);
 
-		if (isnull || !apply_bound(state, bound, datum, bounds))
-			return false;
+		possible = !isnull && apply_bound(state, bound, datum, bounds);
+		if (!possible)
+			break;
 	}
-	return true;
+	MemoryContextSwitchTo(old);
+	return possible;
 }
 
 /* Does an UPDATE set the key of any of its tables? */
@@ -229,7 +230,7 @@ sets_keys(const ModifyTable *plan, AttrNumber key)
 
 /*
  * May the statement put keys into the map that it reads here?  It would meet them
- * again, so it reads a snapshot (the Halloween problem).  A trigger may set any key.
+ * again (the Halloween problem).  A trigger may set any key.
  */
 static bool
 meets_its_own_keys(const ForeignScanState *node, const scan_state *state)
@@ -238,10 +239,11 @@ meets_its_own_keys(const ForeignScanState *node, const scan_state *state)
 	Relation relation = node->ss.ss_currentRelation;
 	ListCell *cell;
 
-	if (stmt->commandType == CMD_DELETE ||
-		(stmt->commandType == CMD_UPDATE && IsA(stmt->planTree, ModifyTable) &&
-		 !sets_keys((const ModifyTable *) stmt->planTree, state->types.key_column) &&
-		 (relation->trigdesc == NULL || !relation->trigdesc->trig_update_before_row)))
+	if (!stmt->hasModifyingCTE &&
+		(stmt->commandType == CMD_DELETE ||
+		 (stmt->commandType == CMD_UPDATE && IsA(stmt->planTree, ModifyTable) &&
+		  !sets_keys((const ModifyTable *) stmt->planTree, state->types.key_column) &&
+		  (relation->trigdesc == NULL || !relation->trigdesc->trig_update_before_row))))
 		return false;
 	foreach (cell, stmt->resultRelations)
 	{
@@ -255,30 +257,79 @@ meets_its_own_keys(const ForeignScanState *node, const scan_state *state)
 	return false;
 }
 
-/* Starts a scan, of all or of a range. */
+/* Makes a scan, of all keys or of a range. */
 static void
-start_scan(ForeignScanState *node, scan_state *state)
+make_scan(ForeignScanState *node, scan_state *state, bool consistent,
+		  const sm_bounds *bounds, uint64 max_rows)
 {
-	sm_scan_spec spec = {.ordered = state->access == SM_RANGE,
+	sm_scan_spec spec = {.bounds = *bounds,
+						 .ordered = state->access == SM_RANGE,
 						 .descending = state->descending,
-						 .consistent = state->call.ref->consistent ||
-							 meets_its_own_keys(node, state),
-						 .max_rows = SM_ALL_ROWS};
-	MemoryContext old;
+						 .consistent = consistent,
+						 .rewinds = consistent,
+						 .rebounds = state->bounds_change,
+						 .max_rows = max_rows};
+	MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 
-	/* bounds that stay until a rescan */
-	if (state->access == SM_RANGE)
-	{
-		MemoryContextReset(state->evaluation);
-		old = MemoryContextSwitchTo(state->evaluation);
-		if (!evaluate_range(node, state, &spec.bounds))
-			spec.max_rows = 0;
-		MemoryContextSwitchTo(old);
-	}
-	old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 	sm_scan_start(&state->scan, state->call.ref, &spec);
 	MemoryContextSwitchTo(old);
 	state->scanning = true;
+}
+
+/* Starts a scan, or goes on with a snapshot after a rescan. */
+static void
+start_scan(ForeignScanState *node, scan_state *state)
+{
+	sm_bounds bounds = {0};
+	uint64 max_rows = evaluate_range(node, state, &bounds) ? SM_ALL_ROWS : 0;
+
+	if (state->scanning)
+		sm_scan_rewind(&state->scan, &bounds, max_rows);
+	else
+		make_scan(node, state, state->call.ref->consistent, &bounds, max_rows);
+	state->evaluated = true;
+}
+
+/*
+ * Takes the snapshot that a statement reads which may put keys into the map, before it
+ * has put any.
+ */
+static void
+freeze(ForeignScanState *node, scan_state *state)
+{
+	sm_bounds bounds = {0};
+	uint64 max_rows = SM_ALL_ROWS;
+
+	if (!state->bounds_change && !evaluate_range(node, state, &bounds))
+		max_rows = 0;
+	make_scan(node, state, true, &bounds, max_rows);
+	if (max_rows > 0)
+		sm_scan_freeze(&state->scan);
+}
+
+/* BeginForeignScan. */
+void
+sm_fdw_begin_scan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	scan_state *state;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	node->fdw_state = state = palloc0(sizeof(scan_state));
+	state->relid = RelationGetRelid(node->ss.ss_currentRelation);
+	state->call.ref = sm_ref_last;
+	if (!sm_ref_fits(state->call.ref, state->relid, SM_ACL_MAP))
+		sm_ref_last = state->call.ref = sm_ref_resolve(state->relid, 0, false);
+	state->types = state->call.ref->types;
+	state->with_value = boolVal(list_nth(plan->fdw_private, SM_PLAN_VALUES));
+	state->access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
+	if (state->access == SM_LOOKUP)
+		begin_lookup(node, state, linitial(plan->fdw_exprs));
+	else if (state->access == SM_RANGE)
+		begin_range(node, state, plan);
+	if (state->access != SM_LOOKUP && meets_its_own_keys(node, state))
+		freeze(node, state);
 }
 
 /* ---- lookups ---- */
@@ -401,7 +452,7 @@ sm_fdw_next(ForeignScanState *node)
 		found = next_lookup(node, state, &row);
 	else
 	{
-		if (!state->scanning)
+		if (!state->evaluated)
 			start_scan(node, state);
 		found = sm_scan_next(&state->scan, &row);
 	}
@@ -421,9 +472,11 @@ sm_fdw_rescan(ForeignScanState *node)
 	scan_state *state = node->fdw_state;
 
 	state->evaluated = false;
-	if (state->scanning)
+	if (state->scanning && !state->scan.spec.consistent)
+	{
 		sm_scan_end(&state->scan);
-	state->scanning = false;
+		state->scanning = false;
+	}
 }
 
 /* EndForeignScan. */

@@ -155,12 +155,27 @@ next_in_order(sm_scan *scan, sm_row *row)
 								 sm_rows_next(scan->sorted, row, &label);
 }
 
+/*
+ * Takes the snapshot of a consistent scan, which the first row would do otherwise.
+ * Errors: 72000 it was lost, see scan_snapshot.c.
+ */
+void
+sm_scan_freeze(sm_scan *scan)
+{
+	if (scan->frozen == NULL && !scan->done)
+		scan->frozen = sm_frozen_start(scan);
+}
+
 static bool
 next_of_snapshot(sm_scan *scan, sm_row *row)
 {
-	if (scan->frozen == NULL)
-		scan->frozen = sm_frozen_start(scan);
-	return sm_frozen_next(scan->frozen, row);
+	sm_scan_freeze(scan);
+	do
+	{
+		if (!sm_frozen_next(scan->frozen, row))
+			return false;
+	} while (scan->spec.rebounds && !sm_bounds_contain(&scan->spec.bounds, row->key));
+	return true;
 }
 
 /*
@@ -183,4 +198,16 @@ sm_scan_next(sm_scan *scan, sm_row *row)
 	scan->done = !found;
 	scan->rows++;
 	return found;
+}
+
+/* Starts a consistent scan again, of the same moment. */
+void
+sm_scan_rewind(sm_scan *scan, const sm_bounds *bounds, uint64 max_rows)
+{
+	scan->spec.bounds = *bounds;
+	scan->spec.max_rows = max_rows;
+	scan->rows = 0;
+	scan->done = !sm_guc_enabled;
+	if (scan->frozen != NULL)
+		sm_frozen_rewind(scan->frozen);
 }

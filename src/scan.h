@@ -14,7 +14,9 @@ typedef struct sm_scan_spec
 	sm_bounds bounds;
 	bool ordered; /* in the order of keys */
 	bool descending;
-	bool consistent; /* as they were at one moment */
+	bool consistent; /* as they were at one moment, also after sm_scan_rewind... */
+	bool rewinds;	 /* ...which may come... */
+	bool rebounds;	 /* ...with other bounds */
 	uint64 max_rows;
 } sm_scan_spec;
 
@@ -52,7 +54,9 @@ typedef struct sm_scan
 } sm_scan;
 
 extern void sm_scan_start(sm_scan *scan, const sm_ref *ref, const sm_scan_spec *spec);
+extern void sm_scan_freeze(sm_scan *scan);
 extern bool sm_scan_next(sm_scan *scan, sm_row *row);
+extern void sm_scan_rewind(sm_scan *scan, const sm_bounds *bounds, uint64 max_rows);
 extern void sm_scan_end(sm_scan *scan);
 
 /* scan.c, for the others */
@@ -70,11 +74,13 @@ extern sm_rows *sm_rows_make(const sm_scan_spec *spec, bool bounded);
 extern void sm_rows_put(sm_rows *store, const sm_row *row, bool label);
 extern void sm_rows_finish(sm_rows *store);
 extern bool sm_rows_next(sm_rows *store, sm_row *row, bool *label);
+extern void sm_rows_rewind(sm_rows *store);
 extern void sm_rows_end(sm_rows *store);
 
 /* scan_snapshot.c */
 extern sm_frozen *sm_frozen_start(sm_scan *scan);
 extern bool sm_frozen_next(sm_frozen *frozen, sm_row *row);
+extern void sm_frozen_rewind(sm_frozen *frozen);
 extern void sm_frozen_end(sm_frozen *frozen);
 
 #endif /* SM_SCAN_H */

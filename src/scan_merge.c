@@ -129,8 +129,8 @@ sm_merge_start(sm_scan *scan)
 	merge->span = sm_bounds_span(&scan->spec.bounds, scan->spec.descending);
 	merge->relid = scan->relid;
 	/* some shards have more than their share of the first rows */
-	merge->most = (uint32) Min(scan->spec.max_rows / nstreams + 4, PG_UINT32_MAX);
-	merge->most = (uint32) Min(merge->most, scan->spec.max_rows);
+	merge->most = (uint32) Min(scan->spec.max_rows, PG_UINT32_MAX);
+	merge->most = Min(merge->most, merge->most / nstreams + 4);
 	merge->heap = binaryheap_allocate(nstreams, compare_streams, merge);
 	merge->nstreams = nstreams;
 	for (int i = 0; i < nstreams; i++)

@@ -10,6 +10,7 @@
 
 #include "access/tupdesc.h"
 #include "catalog/pg_type.h"
+#include "executor/executor.h"
 #include "executor/tuptable.h"
 #include "miscadmin.h"
 #include "utils/tuplesort.h"
@@ -58,7 +59,9 @@ begin_sort(TupleDesc desc, const sm_scan_spec *spec, bool bounded)
 	bool nulls_first = false;
 	Tuplesortstate *sorted =
 		tuplesort_begin_heap(desc, 1, &key, &less, &collation, &nulls_first, work_mem,
-							 NULL, TUPLESORT_ALLOWBOUNDED);
+							 NULL,
+							 TUPLESORT_ALLOWBOUNDED |
+								 (spec->rewinds ? TUPLESORT_RANDOMACCESS : 0));
 
 	if (bounded && spec->max_rows < INT_MAX / 2)
 		tuplesort_set_bound(sorted, (int64) spec->max_rows);
@@ -79,7 +82,10 @@ sm_rows_make(const sm_scan_spec *spec, bool bounded)
 	if (spec->ordered)
 		store->sorted = begin_sort(store->slot->tts_tupleDescriptor, spec, bounded);
 	else
+	{
 		store->stored = tuplestore_begin_heap(false, false, work_mem);
+		tuplestore_set_eflags(store->stored, spec->rewinds ? EXEC_FLAG_REWIND : 0);
+	}
 	return store;
 }
 
@@ -152,13 +158,27 @@ sm_rows_next(sm_rows *store, sm_row *row, bool *label)
 	return true;
 }
 
+/* From the first row again; the scan's spec must have said that this may come. */
+void
+sm_rows_rewind(sm_rows *store)
+{
+	ExecClearTuple(store->slot);
+	if (store->sorted != NULL)
+		tuplesort_rescan(store->sorted);
+	else
+		tuplestore_rescan(store->stored);
+}
+
 void
 sm_rows_end(sm_rows *store)
 {
+	TupleDesc desc = store->slot->tts_tupleDescriptor;
+
 	ExecDropSingleTupleTableSlot(store->slot);
 	if (store->sorted != NULL)
 		tuplesort_end(store->sorted);
 	else
 		tuplestore_end(store->stored);
+	FreeTupleDesc(desc);
 	pfree(store);
 }

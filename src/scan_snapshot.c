@@ -29,6 +29,7 @@ struct sm_frozen
 {
 	MemoryContext context; /* of all of it */
 	sm_rows *store;		   /* rows that were kept are labelled */
+	MemoryContext keys;	   /* of what follows */
 	HTAB *changed;		   /* their keys, and those that were not there */
 };
 
@@ -62,7 +63,7 @@ make_set(MemoryContext context)
 static void
 add_key(sm_frozen *frozen, sm_bytes key)
 {
-	char *copy = palloc(key.len + 1);
+	char *copy = MemoryContextAlloc(frozen->keys, key.len + 1);
 
 	memcpy(copy, key.data, key.len);
 	key.data = copy;
@@ -91,7 +92,14 @@ open_snapshot(sm_scan *scan, sm_snapshot *snapshot)
 	return status == SM_FOUND;
 }
 
-/* Stores the pairs of the scan's buffer that are in its bounds. */
+/* Is a key asked for, or may it be after sm_scan_rewind? */
+static bool
+is_wanted(const sm_scan *scan, sm_bytes key)
+{
+	return scan->spec.rebounds || sm_bounds_contain(&scan->spec.bounds, key);
+}
+
+/* Stores the pairs of the scan's buffer that are wanted. */
 static void
 store_pairs(sm_scan *scan, sm_frozen *frozen)
 {
@@ -100,7 +108,7 @@ store_pairs(sm_scan *scan, sm_frozen *frozen)
 	for (size_t at = 0; at < scan->pairs.len;)
 	{
 		at = sm_scan_take_pair(&scan->pairs, at, &row);
-		if (sm_bounds_contain(&scan->spec.bounds, row.key))
+		if (is_wanted(scan, row.key))
 			sm_rows_put(frozen->store, &row, false);
 	}
 }
@@ -127,7 +135,7 @@ store_changes(sm_scan *scan, sm_frozen *frozen, uint32 shard, int64 now)
 		for (size_t at = 0; at < scan->pairs.len;)
 		{
 			at = sm_scan_take_pair(&scan->pairs, at, &row);
-			if (!sm_bounds_contain(&scan->spec.bounds, row.key))
+			if (!is_wanted(scan, row.key))
 				continue;
 			add_key(frozen, row.key);
 			if (row.value.len != SM_NO_VALUE && row.expires > now)
@@ -170,7 +178,9 @@ collect(sm_scan *scan, sm_frozen *frozen)
 	sm_status status;
 
 	frozen->store = sm_rows_make(&scan->spec, false);
-	frozen->changed = make_set(frozen->context);
+	frozen->keys = AllocSetContextCreate(frozen->context, "syncmap changed keys",
+										 ALLOCSET_DEFAULT_SIZES);
+	frozen->changed = make_set(frozen->keys);
 	if (!open_snapshot(scan, &snapshot))
 		return true;
 	PG_ENSURE_ERROR_CLEANUP(close_snapshot, PointerGetDatum(&scan->map));
@@ -179,6 +189,8 @@ collect(sm_scan *scan, sm_frozen *frozen)
 	}
 	PG_END_ENSURE_ERROR_CLEANUP(close_snapshot, PointerGetDatum(&scan->map));
 	sm_snapshot_close(&scan->map);
+	if (status == SM_GONE)
+		sm_map_was_altered(scan->relid);
 	return status != SM_NO_MEMORY;
 }
 
@@ -199,7 +211,7 @@ sm_frozen_start(sm_scan *scan)
 	for (int lost = 0; !collect(scan, frozen); lost++)
 	{
 		sm_rows_end(frozen->store);
-		hash_destroy(frozen->changed);
+		MemoryContextDelete(frozen->keys);
 		if (lost == MAX_LOST)
 			ereport(ERROR,
 					(errcode(ERRCODE_SNAPSHOT_TOO_OLD),
@@ -228,6 +240,13 @@ sm_frozen_next(sm_frozen *frozen, sm_row *row)
 			return true;
 	}
 	return false;
+}
+
+/* From the first row again. */
+void
+sm_frozen_rewind(sm_frozen *frozen)
+{
+	sm_rows_rewind(frozen->store);
 }
 
 void
