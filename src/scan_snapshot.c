@@ -17,10 +17,14 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "room.h"
 #include "scan.h"
 
 /* A snapshot that is lost so often is an error. */
 #define MAX_LOST 3
+
+/* Where it was lost, room for that part of the map is made. */
+#define LEAST_ROOM 16
 
 /* Milliseconds between two looks whether another snapshot of the map is closed. */
 #define PAUSE 1
@@ -210,6 +214,8 @@ sm_frozen_start(sm_scan *scan)
 	sm_scan_make_buffer(scan, SM_SCAN_BUFFER);
 	for (int lost = 0; !collect(scan, frozen); lost++)
 	{
+		uint64 bytes = sm_map_pages(&scan->map) * SM_PAGE_SIZE;
+
 		sm_rows_end(frozen->store);
 		MemoryContextDelete(frozen->keys);
 		if (lost == MAX_LOST)
@@ -221,6 +227,8 @@ sm_frozen_start(sm_scan *scan)
 							   "meanwhile, or the map was cleared."),
 					 errhint("Raise the map's option max_memory or the setting "
 							 "syncmap.memory, or do without \"consistent\".")));
+		/* more each time: others put meanwhile */
+		(void) sm_make_room(&scan->map, bytes / LEAST_ROOM << lost);
 	}
 	sm_rows_finish(frozen->store);
 	MemoryContextSwitchTo(old);

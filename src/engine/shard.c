@@ -421,7 +421,11 @@ take_contents(const sm_engine *engine, sm_shard *shard)
 							   .ghosts = shard->ghosts};
 
 	if (sm_load(&shard->id) != 0 && sm_load(&sm_state_of(engine, shard)->ordered))
+	{
+		/* an empty order is the truth as soon as the keys are gone, and no sooner */
+		sm_shard_begin_order(shard);
 		sm_shard_set_ordered_tags(shard, SM_ALL_TAGS);
+	}
 	shard->read_index = shard->dirty_index = shard->retired = (sm_index) {0};
 	shard->log = (sm_log) {0};
 	shard->ghosts = (sm_ghosts) {0};

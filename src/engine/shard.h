@@ -31,15 +31,17 @@
 /*
  * What a snapshot keeps of a shard: for each key that has changed since, an entry as
  * it was, or one that is marked dead for a key that was not there.  They stand in a
- * chain of page runs, newest run first, see shard_snapshot.c.
+ * chain of page runs, newest run first, see shard_snapshot.c.  A large value of an entry
+ * that has changed otherwise is borrowed until that lets go of it.
  */
 typedef struct sm_kept
 {
-	bool open;		/* a snapshot is, and its owner has not done with this shard */
-	bool lost;		/* something was not kept */
-	uint64_t runs;	/* the newest run, or 0 */
-	sm_index index; /* of the kept entries, by their keys */
-	uint64_t pages; /* without the index */
+	bool open;		   /* a snapshot is, and its owner has not done with this shard */
+	bool lost;		   /* something was not kept */
+	uint32_t borrowed; /* large values that are still those of live entries */
+	uint64_t runs;	   /* the newest run, or 0 */
+	sm_index index;	   /* of the kept entries, by their keys */
+	uint64_t pages;	   /* without the index */
 } sm_kept;
 
 /* Of the whole map; kept in its first shard. */
@@ -203,6 +205,13 @@ sm_state_of(const sm_engine *engine, const sm_shard *shard)
 }
 
 /* The pages of what a snapshot keeps. */
+/* Must a change of an entry be kept?  Then sm_shard_keep is to be called before it. */
+static inline bool
+sm_shard_keeps(const sm_shard *shard)
+{
+	return shard->kept.open || shard->kept.borrowed > 0;
+}
+
 static inline uint64_t
 sm_shard_kept_pages(const sm_shard *shard)
 {

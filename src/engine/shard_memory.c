@@ -92,7 +92,7 @@ unlink_entry(const sm_engine *engine, sm_shard *shard, uint64_t entry, uint64_t 
 		sm_order_remove(arena, &shard->order, known->key);
 	sm_store(&shard->entries, sm_load(&shard->entries) - 1);
 	shard->log.extents -= sm_entry_extent_pages(arena, entry, head);
-	if (!shard->kept.open ||
+	if (!sm_shard_keeps(shard) ||
 		!sm_shard_keep(engine, shard, known->tag, known->key, entry, true))
 		sm_extents_free(arena, sm_entry_extents(arena, entry, head));
 }

@@ -45,10 +45,21 @@ sm_shard_lose_kept(sm_shard *shard)
 	if (shard->kept.open || shard->kept.runs != 0)
 		shard->kept.lost = true;
 	shard->kept.open = false;
+	shard->kept.borrowed = 0;
 }
 
-static bool
-is_kept(const sm_arena *arena, const sm_kept *kept, uint32_t tag, sm_bytes key)
+/* A kept entry whose large value is still that of a live one; DEAD alone: no entry. */
+#define BORROWED (SM_HEAD_DEAD | SM_HEAD_LARGE)
+
+static inline bool
+is_borrowed(uint64_t head)
+{
+	return (head & BORROWED) == BORROWED;
+}
+
+/* Where a key's entry is kept, or 0. */
+static uint64_t
+find_kept(const sm_arena *arena, const sm_kept *kept, uint32_t tag, sm_bytes key)
 {
 	const sm_bucket *bucket;
 	sm_found found;
@@ -56,13 +67,13 @@ is_kept(const sm_arena *arena, const sm_kept *kept, uint32_t tag, sm_bytes key)
 
 	if (sm_index_root(kept->index.word) == 0 ||
 		!sm_index_probe(arena, kept->index.word, tag, &probe))
-		return false;
+		return 0;
 	for (bucket = probe.bucket; bucket != NULL;)
 	{
 		if (sm_chain_find(arena, &bucket, tag, key, NULL, &found))
-			return true;
+			return found.entry;
 	}
-	return false;
+	return 0;
 }
 
 /* Makes the index if it is not there, and room in it. */
@@ -114,8 +125,8 @@ reserve_entry(const sm_engine *engine, sm_shard *shard, uint64_t size)
 /*
  * Keeps a key's entry, or with entry 0 that there was none, if that has not been done
  * since the snapshot was opened.  With take_extents a large value is the snapshot's
- * from then on; without, that value is to go on living, and the snapshot is lost.
- * Returns whether it took a large value.
+ * from then on; without, that value goes on living and is borrowed, until this is called
+ * again for its key.  Returns whether it took a large value.
  */
 bool
 sm_shard_keep(const sm_engine *engine, sm_shard *shard, uint32_t tag, sm_bytes key,
@@ -124,11 +135,20 @@ sm_shard_keep(const sm_engine *engine, sm_shard *shard, uint32_t tag, sm_bytes k
 	const sm_arena *arena = &engine->arena;
 	sm_kept *kept = &shard->kept;
 	uint64_t head = sm_head(key.len, 0, 0, 0) | SM_HEAD_DEAD;
-	uint64_t place;
+	uint64_t place = find_kept(arena, kept, tag, key);
 	uint64_t size;
 
-	assert(kept->open);
-	if (is_kept(arena, kept, tag, key))
+	if (place != 0)
+	{
+		head = sm_load(sm_at(arena, place));
+		if (!take_extents || !is_borrowed(head))
+			return false;
+		sm_store(sm_at(arena, place), head & ~(uint64_t) SM_HEAD_DEAD);
+		kept->pages += sm_entry_extent_pages(arena, place, head);
+		kept->borrowed--;
+		return true;
+	}
+	if (!kept->open)
 		return false;
 	if (entry != 0)
 	{
@@ -136,10 +156,11 @@ sm_shard_keep(const sm_engine *engine, sm_shard *shard, uint32_t tag, sm_bytes k
 
 		head = sm_head(key.len, sm_head_value_len(old), 0,
 					   old & (SM_HEAD_LARGE | SM_HEAD_EXPIRES));
+		if ((head & SM_HEAD_LARGE) && !take_extents)
+			head |= SM_HEAD_DEAD;
 	}
 	size = sm_head_size(head);
-	if (((head & SM_HEAD_LARGE) && !take_extents) ||
-		!reserve_slot(engine, shard, tag) ||
+	if (!reserve_slot(engine, shard, tag) ||
 		(place = reserve_entry(engine, shard, size)) == 0)
 	{
 		sm_shard_lose_kept(shard);
@@ -151,10 +172,13 @@ sm_shard_keep(const sm_engine *engine, sm_shard *shard, uint32_t tag, sm_bytes k
 		sm_store(sm_at(arena, place + i), sm_load(sm_at(arena, entry + i)));
 	if (entry == 0)
 		sm_copy_in(sm_at(arena, place + 8), key.data, key.len);
-	kept->pages += sm_entry_extent_pages(arena, place, head);
+	if (is_borrowed(head))
+		kept->borrowed++;
+	else
+		kept->pages += sm_entry_extent_pages(arena, place, head);
 	sm_store(&run_at(arena, kept->runs)->used, place + size - kept->runs);
 	sm_index_place(arena, &kept->index, sm_slot(tag, place));
-	return (head & SM_HEAD_LARGE) != 0;
+	return (head & SM_HEAD_LARGE) && !is_borrowed(head);
 }
 
 /* Gives the extents of a run's entries back. */
@@ -169,6 +193,8 @@ free_run_extents(const sm_arena *arena, uint64_t run)
 		 entry += sm_head_size(head))
 	{
 		head = sm_load(sm_at(arena, entry));
+		if (is_borrowed(head))
+			continue;
 		freed += sm_entry_extent_pages(arena, entry, head);
 		sm_extents_free(arena, sm_entry_extents(arena, entry, head));
 	}
@@ -210,7 +236,7 @@ copy_entry(const sm_arena *arena, uint64_t entry, uint64_t head, sm_buffer *pair
 {
 	char *to = (char *) pairs->data + pairs->len;
 	sm_pair pair = {.key_len = (uint32_t) sm_head_key_len(head),
-					.value_len = head & SM_HEAD_DEAD ?
+					.value_len = (head & BORROWED) == SM_HEAD_DEAD ?
 						SM_NO_VALUE :
 						(uint32_t) sm_head_value_len(head),
 					.expires = sm_entry_expires(arena, entry, head)};

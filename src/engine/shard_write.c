@@ -125,7 +125,7 @@ make_head(const sm_request *request, const new_value *value)
 static bool
 keep(const sm_request *request, uint64_t entry, bool take_extents)
 {
-	return request->shard->kept.open &&
+	return sm_shard_keeps(request->shard) &&
 		sm_shard_keep(request->engine, request->shard, request->tag, request->key,
 					  entry, take_extents);
 }

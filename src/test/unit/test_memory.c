@@ -333,6 +333,77 @@ test_sizes(uint64_t keys, uint32_t promote_ratio)
 	end();
 }
 
+/* ---- large values that a snapshot keeps ---- */
+
+/* The kept pairs in a buffer must be keys with their first value. */
+static void
+check_pairs(const sm_buffer *pairs, size_t len, bool *seen)
+{
+	const sm_pair *pair = pairs->data;
+	const sm_pair *end = (const sm_pair *) ((const char *) pairs->data + pairs->len);
+
+	while (pair < end)
+	{
+		const char *bytes = (const char *) (pair + 1);
+		uint64_t number = *(const uint64_t *) bytes;
+
+		sm_check(pair->value_len == len && pair->expires == 1000 + (int64_t) number,
+				 "key %lu has %u bytes", (unsigned long) number, pair->value_len);
+		sm_check(memcmp(bytes + sm_pad(pair->key_len), value_of(1, len).data, len) == 0,
+				 "another value of key %lu", (unsigned long) number);
+		seen[number] = true;
+		pair = (const sm_pair *) ((const char *) pair + sm_pair_size(pair));
+	}
+}
+
+/*
+ * A large value whose time to live is set goes on living, and is the snapshot's when it
+ * is overwritten or removed, also while the snapshot's owner is reading what was kept.
+ */
+static void
+test_kept_large_values(size_t len)
+{
+	sm_changes changes = {0};
+	sm_snapshot snapshot;
+	sm_buffer pairs = {out, 100, 0};
+	bool seen[7] = {false};
+	uint64_t number;
+
+	begin(8 << 20, 0);
+	for (number = 1; number <= 6; number++)
+		sm_put(&map, key_of(&number), value_of(1, len), 1000 + (int64_t) number);
+	sm_check(sm_snapshot_open(&map, &snapshot) == SM_FOUND, "refused");
+	for (number = 1; number <= 6; number++)
+	{
+		sm_check(sm_expire(&map, key_of(&number), 5000) == SM_FOUND, "not there");
+		sm_check(sm_expire(&map, key_of(&number), SM_NEVER) == SM_FOUND, "not there");
+	}
+	number = 1;
+	sm_delete(&map, key_of(&number));
+	number = 2;
+	sm_put(&map, key_of(&number), value_of(2, len), SM_NEVER);
+	number = 3;
+	sm_put(&map, key_of(&number), value_of(2, 8), 7000);
+	sm_put(&map, key_of(&number), value_of(2, len), 7000);
+
+	sm_check(sm_snapshot_changes(&map, 0, &changes, &pairs) == SM_TOO_SMALL, "fits");
+	number = 4;
+	sm_delete(&map, key_of(&number));
+	number = 5;
+	sm_put(&map, key_of(&number), value_of(2, len), SM_NEVER);
+	pairs.size = 2 * len;
+	while (sm_snapshot_changes(&map, 0, &changes, &pairs) == SM_FOUND)
+		check_pairs(&pairs, len, seen);
+	for (number = 1; number <= 6; number++)
+		sm_check(seen[number], "key %lu was not kept", (unsigned long) number);
+	sm_snapshot_close(&map);
+
+	check_key(2, 2, len);
+	check_key(5, 2, len);
+	check_key(6, 1, len);
+	end();
+}
+
 int
 main(int argc, char **argv)
 {
@@ -344,6 +415,9 @@ main(int argc, char **argv)
 		value_bytes[i] = (char) sm_rng_next(&rng);
 
 	test_every_allocation();
+	test_kept_large_values(100);
+	test_kept_large_values(20000);
+	test_kept_large_values(300000);
 	test_full(20);
 	test_full(1000);
 	test_full(3000);
