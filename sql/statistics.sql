@@ -10,7 +10,7 @@ SELECT count(syncmap.get('m', 'k' || i)) FROM generate_series(1, 150) i;
 SELECT syncmap.contains('m', 'k1'), syncmap.get_many('m', '{k1,k2,absent}');
 SELECT syncmap.delete('m', 'k1'), syncmap.delete('m', 'absent'), syncmap.increment('m', 'n'), syncmap.swap('m', 'k2', 'w');
 SELECT relid = 'm'::regclass AS relid, schemaname, relname, gets, hits, misses, puts, deletes, evictions, expirations, entries,
-	live_bytes > 0 AS live, dead_bytes, memory > live_bytes AS memory, max_memory, evicts, stats_reset > now() - interval '1 min' AS stats_reset
+	live_bytes > 0 AS live, dead_bytes < live_bytes AS dead, memory > live_bytes AS memory, max_memory, evicts, stats_reset > now() - interval '1 min' AS stats_reset
 	FROM syncmap.stat_map WHERE relname = 'm';
 SELECT count(*), sum(puts) AS puts, sum(deletes) AS deletes, sum(entries) AS entries,
 	sum(live_bytes) = (SELECT live_bytes FROM syncmap.stat_map WHERE relname = 'm') AS live,

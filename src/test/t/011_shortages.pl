@@ -197,7 +197,53 @@ is(sql('SELECT free_bytes FROM syncmap.stat_memory'), $all, 'with what it had it
 part(3);
 
 # ---------------------------------------------------------------------------
-# 4. No space for temporary files.  (A full disk would need a file system to be mounted.)
+# 4. A session that gets no memory from the system, wherever it needs some.
+
+sql(q(
+SELECT syncmap.create('values', eviction => 'none', ordered => true), syncmap.create('documents', eviction => 'none', value_type => 'jsonb');
+SELECT syncmap.put('values', 'large', make('large', 1500000)), syncmap.put('values', 'small', make('small', 50)),
+	syncmap.put('documents', 'd', to_jsonb(array_agg(i))) FROM generate_series(1, 50000) i;
+SELECT count(syncmap.put('values', 'k' || i, make('k' || i, i % 900))) FROM generate_series(1, 3000) i;
+));
+my @hungry = (
+	q(SELECT length(syncmap.get('values', 'large'))),
+	q(SELECT length(syncmap.get_many('values', array_fill('large'::text, ARRAY[20]))::text)),
+	q(SELECT sum(length(v)) FROM (SELECT array_agg(syncmap.get('values', 'large')) a FROM generate_series(1, 20)) x, unnest(a) v),
+	q(SELECT jsonb_array_length(syncmap.get('documents', 'd', NULL::jsonb))),
+	q(SELECT length(syncmap.swap('values', 'large', make('large', 1400000)))),
+	q(SELECT syncmap.compare_and_swap('values', 'large', make('large', 1400000), make('large', 1500000))),
+	q(SELECT syncmap.put_many('values', array_agg('large'::text), array_agg(make('large', 1500000))) FROM generate_series(1, 5)),
+	q(SELECT length(actual) FROM syncmap.get_or_put('values', 'large', 'never')),
+	q(SELECT sum(length(value)) FROM syncmap.range('values', consistent => true)),
+	q(SELECT count(*) FROM (SELECT * FROM syncmap.range('values', descending => true) ORDER BY value OFFSET 0) x),
+	q(SELECT sum(length(value)) FROM (SELECT * FROM values ORDER BY value OFFSET 0) x),
+	q(UPDATE values SET value = make(key, length(value)) WHERE key = 'large' RETURNING length(value)),
+	q(SELECT syncmap.delete_range('documents', prefix => 'none')),
+);
+my %told;
+for my $round (1 .. 3 * $rounds)
+{
+	my $headroom = below(30_000_000);
+	my $script = "SET work_mem = '1GB';\nSELECT pg_backend_pid() AS pid \\gset\n\\setenv PID :pid\n"
+	  . "\\! prlimit --pid \$PID --as=\$((\$(awk '/VmSize/ { print \$2 }' /proc/\$PID/status) * 1024 + $headroom)):\n";
+	$script .= "$hungry[below(scalar @hungry)] \\g (tuples_only) /dev/null\n\\echo :SQLSTATE\n" for 1 .. 30;
+	$script .= "\\! prlimit --pid \$PID --as=unlimited:\n"
+	  . "SELECT bool_and(sane(key, value)) AND count(*) = 3002 FROM syncmap.range('values', consistent => true);\n"
+	  . "SELECT syncmap.put('values', 'small', make('small', 50));\n";
+	my ($out) = finish_psql(start_psql('hungry', $script));
+	$told{$_}++ for $out =~ /^(\w{5})$/mg;
+	like($out, qr/\nt\nf\n\z/, 'its maps are whole, and it works on') or diag "SEED=$seed, headroom $headroom";
+	is(sql(q(SELECT count(*) FROM pg_locks WHERE relation = 'values'::regclass)), '0', 'no lock is left');
+	is(sql(q(SELECT syncmap.put('values', 'small', make('small', 50)))), 'f', 'another session writes');
+}
+note join ', ', map { "$_: $told{$_}" } sort keys %told;
+is(join(' ', sort keys %told), '00000 53200', 'what was asked for is given, or memory is out') or diag "SEED=$seed";
+sql(q(SELECT syncmap.drop('values'), syncmap.drop('documents')));
+ok(all_is_free(), 'all memory comes back');
+part(4);
+
+# ---------------------------------------------------------------------------
+# 5. No space for temporary files.  (A full disk would need a file system to be mounted.)
 
 $node->append_conf('postgresql.conf', 'syncmap.memory = 32MB');
 $node->restart;
@@ -232,10 +278,10 @@ finish_pgbench($writers);
 is(sql(q(SELECT count(*) FROM plain WHERE key ~ 'new')), '0', 'an INSERT of what it has not read yet stores nothing');
 sql(q(SELECT syncmap.clear('plain'), syncmap.clear('sorted')));
 ok(all_is_free(), 'all memory comes back');
-part(4);
+part(5);
 
 # ---------------------------------------------------------------------------
-# 5. What is in use is dropped.
+# 6. What is in use is dropped.
 
 sql('SELECT fill_both()');
 my $reader = $node->background_psql('postgres', on_error_stop => 0);
@@ -336,6 +382,6 @@ is($elsewhere->query_safe(q(SELECT syncmap.count('m'))), '5001', 'and its map is
 sql('DROP DATABASE other WITH (FORCE)');
 ok($node->poll_query_until('postgres', "SELECT free_bytes >= $before FROM syncmap.stat_memory"), 'with FORCE it is, and its memory is given back');
 eval { $elsewhere->quit };
-part(5);
+part(6);
 
 end_test();
