@@ -159,6 +159,12 @@ missing_packages()
 		valgrind)
 			command -v valgrind >/dev/null || echo valgrind
 			;;
+		model)
+			command -v spin >/dev/null || echo spin
+			;;
+		versions)
+			command -v debootstrap >/dev/null || echo debootstrap
+			;;
 	esac
 }
 
@@ -172,7 +178,7 @@ forget_no_main_cluster()
 	$sudo rmdir --ignore-fail-on-non-empty "${no_main_cluster%/*}"
 }
 
-# install_missing bench|test|analyse|fuzz|valgrind: install what is missing of what that needs
+# install_missing bench|test|analyse|fuzz|valgrind|model|versions: install what is missing of what that needs
 install_missing()
 {
 	local missing
