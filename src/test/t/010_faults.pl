@@ -75,7 +75,7 @@ sql("COPY (SELECT 'copied' || i, make('copied' || i, i % 60) FROM generate_serie
 my $each = 'FROM (SELECT generate_series(S, 1000000000) AS i) endless';
 sub loop { return "DO \$\$BEGIN FOR endless IN S .. 1000000000 LOOP $_[0] END LOOP; END\$\$"; }
 sub range_of { return "SELECT count(must((SELECT coalesce(bool_and(sane(key, value)), true) FROM (SELECT key, value FROM $_[0] OFFSET 0 * i) pairs), 'range')) $each"; }
-my $retry = 'EXCEPTION WHEN serialization_failure OR snapshot_too_old THEN NULL;';
+my $retry = q(EXCEPTION WHEN serialization_failure OR SQLSTATE '72000' THEN NULL;);
 my %calls = (
 	get => "SELECT count(must(sane(key_of(i), syncmap.get('M', key_of(i))), 'get')) $each",
 	contains => "SELECT count(syncmap.contains('M', key_of(i))) $each",
@@ -289,7 +289,7 @@ BEGIN
 					max(value::bigint) FILTER (WHERE key ~ '^w') - min(value::bigint) FILTER (WHERE key ~ '^w') AS apart FROM %s $q$, query) INTO r;
 			IF r.stays <> wanted OR r.twice <> 0 OR r.torn <> 0 OR (consistent AND r.apart <> 15) THEN RETURN r; END IF;
 			EXIT WHEN syncmap.contains('flags', 'stop');
-		EXCEPTION WHEN snapshot_too_old THEN
+		EXCEPTION WHEN SQLSTATE '72000' THEN
 			NULL;
 		END;
 	END LOOP;
