@@ -2,6 +2,7 @@
 # Warnings are errors:  make WERROR=1
 # With assertions:      make ASSERTS=1
 # Include rules:        make check-layers
+# Every test:           make test, make test-long, make test-matrix
 # The engine alone:     make check-engine, make bench-engine
 # Layout of the code:   make format
 # Another server:       make PG_CONFIG=/path/to/pg_config
@@ -30,8 +31,7 @@ endif
 
 # ---- what is tested ------------------------------------------------------
 
-# In this order: the first makes the extension, the last drops it.  All tests,
-# with a server of their own: src/test/run.
+# In this order: the first makes the extension, the last drops it.
 REGRESS = syncmap errors values semantics types tables ranges ttl memory transactions statistics privileges
 REGRESS_OPTS = --encoding=UTF8 --no-locale
 
@@ -44,6 +44,16 @@ PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
 $(OBJS) $(OBJS:.o=.bc): $(wildcard src/*.h src/engine/*.h)
+
+# ---- every test, with servers of their own -------------------------------
+
+.PHONY: test test-long test-matrix
+test:
+	src/test/run
+test-long:
+	src/test/run --long
+test-matrix:
+	src/test/matrix
 
 # ---- the engine alone, and the layout of the code ------------------------
 
