@@ -48,6 +48,12 @@ SELECT syncmap.put_many('m', ARRAY['a', 'b', 'c', 'a'], ARRAY['1', '2', '3', '4'
 SELECT syncmap.get_many('m', ARRAY['c', 'x', NULL, 'a']);
 SELECT syncmap.delete_many('m', ARRAY['a', 'x', 'b', 'a', NULL]);
 SELECT syncmap.get_many('m', ARRAY['a', 'b', 'c']);
+-- more than are prefetched at once, with nulls, absent keys, long ones, and the same key twice
+SELECT syncmap.put_many('m', array_agg('many' || i), array_agg('v' || i)) FROM generate_series(1, 150) i;
+SELECT syncmap.get_many('m', keys) = ARRAY(SELECT syncmap.get('m', key) FROM unnest(keys) WITH ORDINALITY AS u(key, n) ORDER BY n) AS same,
+	array_length(keys, 1), array_length(array_remove(syncmap.get_many('m', keys), NULL), 1) AS found
+	FROM (SELECT array_agg(CASE i % 7 WHEN 0 THEN NULL WHEN 1 THEN repeat('l', 2049) WHEN 2 THEN 'many1' ELSE 'many' || i END ORDER BY i) AS keys FROM generate_series(1, 170) i) k;
+SELECT syncmap.delete_many('m', array_agg('many' || i)) FROM generate_series(1, 150) i;
 SELECT syncmap.get_many('m', '{}'), syncmap.put_many('m', '{}', '{}'), syncmap.delete_many('m', '{}');
 
 -- range: all pairs

@@ -159,23 +159,33 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 	values = palloc(keys.length * sizeof(Datum));
 	nulls = palloc(keys.length * sizeof(bool));
 
-	for (int i = 0; i < keys.length; i++)
-	{
-		sm_bytes key;
+	memset(nulls, true, keys.length);
 
-		next_key(&call);
-		nulls[i] = true;
-		if (keys.nulls[i] || !enabled)
-			continue;
-		key = key_at(&call, fcinfo, &keys, i);
-		if (key.len > SM_MAX_KEY)
-			continue;
-		while (!sm_call_done(&call, sm_get(&call.ref->map, key, &call.value)))
-			;
-		if (call.status == SM_ABSENT)
-			continue;
-		nulls[i] = false;
-		values[i] = sm_call_result(&call);
+	for (int first = 0; enabled && first < keys.length; first += SM_AHEAD)
+	{
+		sm_bytes ahead[SM_AHEAD];
+		int at[SM_AHEAD];
+		int n = 0;
+
+		for (int i = first; i < Min(first + SM_AHEAD, keys.length); i++)
+		{
+			if (keys.nulls[i])
+				continue;
+			ahead[n] = keep(&call, key_at(&call, fcinfo, &keys, i));
+			if (ahead[n].len <= SM_MAX_KEY)
+				at[n++] = i;
+		}
+		sm_prefetch(&call.ref->map, ahead, n);
+		for (int i = 0; i < n; i++)
+		{
+			next_key(&call);
+			while (!sm_call_done(&call, sm_get(&call.ref->map, ahead[i], &call.value)))
+				;
+			if (call.status == SM_ABSENT)
+				continue;
+			nulls[at[i]] = false;
+			values[at[i]] = sm_call_result(&call);
+		}
 	}
 
 	get_typlenbyvalalign(type, &len, &byval, &align);

@@ -115,11 +115,11 @@ typedef struct sm_probe
 } sm_probe;
 
 /*
- * Finds the home bucket of a tag.  Returns false if what is there can't be
- * believed: a writer is at work in it, or the index is not there any more.
+ * Finds the home bucket of a tag, and does not look at it: probe->seen is not set where
+ * there is one.  Returns false if the index is not there any more.
  */
 static inline bool
-sm_index_probe(const sm_arena *arena, uint64_t word, uint32_t tag, sm_probe *probe)
+sm_index_home(const sm_arena *arena, uint64_t word, uint32_t tag, sm_probe *probe)
 {
 	unsigned bits = sm_index_bits(word);
 	uint32_t bucket = tag >> (SM_TAG_BITS - bits);
@@ -146,6 +146,20 @@ sm_index_probe(const sm_arena *arena, uint64_t word, uint32_t tag, sm_probe *pro
 	probe->bucket = (const sm_bucket *) sm_at(arena, page) +
 		(bucket & ((1 << SM_PAGE_BUCKETS_BITS) - 1));
 	probe->check = &probe->bucket->version;
+	return true;
+}
+
+/*
+ * Begins a look at the home bucket of a tag.  Returns false if what is there can't be
+ * believed: a writer is at work in it, or the index is not there any more.
+ */
+static inline bool
+sm_index_probe(const sm_arena *arena, uint64_t word, uint32_t tag, sm_probe *probe)
+{
+	if (!sm_index_home(arena, word, tag, probe))
+		return false;
+	if (probe->bucket == NULL)
+		return true;
 	probe->seen = sm_load_acquire(probe->check);
 	return (probe->seen & 1) == 0;
 }

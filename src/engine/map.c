@@ -189,6 +189,30 @@ make_request(sm_map *map, sm_bytes key)
 						 .key = key};
 }
 
+void
+sm_prefetch(sm_map *map, const sm_bytes *keys, int n)
+{
+	struct
+	{
+		const sm_bucket *home;
+		uint32_t tag;
+	} ahead[SM_AHEAD];
+
+	assert(n <= SM_AHEAD);
+	for (int i = 0; i < n; i++)
+	{
+		sm_request request = make_request(map, keys[i]);
+
+		ahead[i].tag = request.tag;
+		ahead[i].home = sm_shard_prefetch_home(&request);
+	}
+	for (int i = 0; i < n; i++)
+	{
+		if (ahead[i].home != NULL)
+			sm_shard_prefetch_entry(map->engine, ahead[i].home, ahead[i].tag);
+	}
+}
+
 sm_status
 sm_get(sm_map *map, sm_bytes key, sm_buffer *value)
 {

@@ -152,6 +152,14 @@ extern sm_status sm_get(sm_map *map, sm_bytes key, sm_buffer *value);
 extern sm_status sm_contains(sm_map *map, sm_bytes key);
 
 /*
+ * Has the processor fetch what sm_get is going to look at for these keys, SM_AHEAD at
+ * most: what a lookup waits for is waited for by all of them at once.  No more than a
+ * hint; nothing is read, counted, or changed.
+ */
+#define SM_AHEAD 64
+extern void sm_prefetch(sm_map *map, const sm_bytes *keys, int n);
+
+/*
  * sm_get that also says when the key expires: SM_FOUND with *expires, SM_NEVER if
  * it does not, of the same moment.  value may be NULL.
  */

@@ -136,6 +136,9 @@ sm_hash_tag(uint64_t hash)
 }
 
 /* shard_read.c: no lock is held, and none is taken but for the fallback */
+extern const sm_bucket *sm_shard_prefetch_home(const sm_request *request);
+extern void sm_shard_prefetch_entry(const sm_engine *engine, const sm_bucket *home,
+									uint32_t tag);
 extern sm_status sm_shard_get(const sm_request *request, sm_buffer *value,
 							  int64_t *expires);
 extern sm_status sm_shard_range(const sm_request *request, uint32_t *prefix,

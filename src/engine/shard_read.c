@@ -300,6 +300,44 @@ sm_shard_get(const sm_request *request, sm_buffer *value, int64_t *expires)
 	return status;
 }
 
+/*
+ * The two waits of a lookup that is to come, begun for many keys at once: for the home
+ * bucket in read, which is returned, and then for the entry of a slot in it.  NULL: there
+ * is none.  Nothing is validated, since nothing is believed: what was fetched may be
+ * something else by now, and sm_shard_get looks for itself.
+ */
+const sm_bucket *
+sm_shard_prefetch_home(const sm_request *request)
+{
+	uint64_t word = sm_load_acquire(&request->shard->read);
+	sm_probe probe;
+
+	if (sm_index_root(word) == 0 ||
+		!sm_index_home(&request->engine->arena, word, request->tag, &probe) ||
+		probe.bucket == NULL)
+		return NULL;
+	__builtin_prefetch(probe.bucket);
+	return probe.bucket;
+}
+
+void
+sm_shard_prefetch_entry(const sm_engine *engine, const sm_bucket *home, uint32_t tag)
+{
+	for (int i = 0; i < SM_SLOTS; i++)
+	{
+		uint64_t slot = sm_load(&home->slots[i]);
+
+		if (sm_slot_tag(slot) == tag)
+		{
+			const char *entry = engine->arena.base + sm_slot_entry(slot);
+
+			/* a place outside the arena is fetched as little as it is read (R4) */
+			__builtin_prefetch(entry);
+			__builtin_prefetch(entry + 64);
+		}
+	}
+}
+
 /* A range's step over one bucket: what of it is in the buffer so far. */
 typedef struct range_batch
 {

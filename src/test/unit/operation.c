@@ -45,6 +45,7 @@ sm_operation_execute(sm_operation *op, sm_map *map, void *out)
 	switch (op->kind)
 	{
 		case OP_GET:
+			sm_prefetch(map, &key, 1);
 			answer.status = sm_get(map, key, &buffer);
 			break;
 		case OP_CONTAINS:

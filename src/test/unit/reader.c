@@ -174,6 +174,8 @@ read_once(reader *r)
 
 	if (dice == 0)
 		buffer.size = sm_rng_below(&r->rng, 300);
+	if (dice == 2)
+		sm_prefetch(map, &k, 1);
 	status = dice == 1 ? sm_contains(map, k) : sm_get(map, k, &buffer);
 	if (status == SM_GONE)
 	{

@@ -213,7 +213,10 @@ call(int kind, sm_bytes key, size_t room, sm_cursor cursor)
 	else if (kind == 1)
 		a.status = sm_contains(&map, key);
 	else
+	{
+		sm_prefetch(&map, &key, 1);
 		a.status = sm_get(&map, key, &a.buffer);
+	}
 	return a;
 }
 
