@@ -90,19 +90,35 @@ sm_copy_in(sm_word *to, const void *from, uint64_t len)
 	}
 }
 
-/* Copies len bytes out.  They may be torn: the caller validates afterwards. */
+static inline void
+copy_word_out(char *to, const sm_word *from)
+{
+	uint64_t word = sm_load(from);
+
+	memcpy(to, &word, 8);
+}
+
+/*
+ * Copies len bytes out.  They may be torn: the caller validates afterwards.  Four words
+ * a turn, since no compiler joins atomic loads.
+ */
 void
 sm_copy_out(void *to, const sm_word *from, uint64_t len)
 {
 	char *bytes = to;
 	uint64_t whole = len / 8;
 	uint64_t word;
+	uint64_t i = 0;
 
-	for (uint64_t i = 0; i < whole; i++)
+	for (; i + 4 <= whole; i += 4)
 	{
-		word = sm_load(&from[i]);
-		memcpy(bytes + i * 8, &word, 8);
+		copy_word_out(bytes + i * 8, &from[i]);
+		copy_word_out(bytes + i * 8 + 8, &from[i + 1]);
+		copy_word_out(bytes + i * 8 + 16, &from[i + 2]);
+		copy_word_out(bytes + i * 8 + 24, &from[i + 3]);
 	}
+	for (; i < whole; i++)
+		copy_word_out(bytes + i * 8, &from[i]);
 	if (len % 8 != 0)
 	{
 		word = sm_load(&from[whole]);
