@@ -11,7 +11,11 @@ mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 # are of a namespace that ends with the command.
 in_chroot()
 {
-	unshare --mount --pid --fork --kill-child --propagation private sh -c '
+	local propagation=private
+
+	# the root of a chroot is no mount, whose propagation could be changed
+	unshare --mount true 2>/dev/null || propagation=unchanged
+	unshare --mount --pid --fork --kill-child --propagation $propagation sh -c '
 		mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" &&
 			mount -t tmpfs tmpfs "$0/dev/shm" && exec chroot "$0" env -i PATH="$PATH" \
 			HOME=/root TERM=dumb LC_ALL=C "$@"' "$@"

@@ -1,0 +1,363 @@
+/*
+ * engine_bench.c
+ *	  Measures one map in one process: threads that get, put, and remove.
+ *
+ *	  engine_bench KEYS THREADS SECONDS uniform|zipf WORKLOAD...
+ *
+ * The map is filled first, by all threads, which is the workload "insert" if that is
+ * asked for.  Of each other one it runs SECONDS, and prints a line of JSON: millions of
+ * calls a second, and percentiles of the time of a call, of each 32nd one.  What is got
+ * is checked.
+ *
+ *	  get, 95, 80, 60, put  that share of gets (%), the rest puts of keys that are there
+ *	  miss                  gets of keys that are not there
+ *	  hot                   80 % gets, 20 % puts of one key
+ *	  counter               increments of one key
+ *	  many                  gets of 64 keys at once, where the map has that
+ *	  remove                50 % gets, 25 % puts, 25 % removals; leaves fewer keys, so last
+ */
+#include <math.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+#include "check.h"
+#include "peer.h"
+
+#define MAX_THREADS 8
+#define BATCH		64
+#define DRAWS		(1 << 20) /* of Zipf's distribution */
+#define BUCKETS		(64 * 40) /* of the histogram, 64 a power of two */
+
+typedef enum kind
+{
+	INSERT,
+	MIXED,
+	MISS,
+	HOT,
+	COUNTER,
+	MANY,
+	REMOVE
+} kind;
+
+static const struct
+{
+	const char *name;
+	kind kind;
+	int reads; /* % */
+} workloads[] = {
+	{"insert", INSERT, 0}, {"get", MIXED, 100}, {"95", MIXED, 95}, {"80", MIXED, 80},
+	{"60", MIXED, 60},	   {"put", MIXED, 0},	{"miss", MISS, 0}, {"hot", HOT, 80},
+	{"counter", COUNTER, 0}, {"many", MANY, 0}, {"remove", REMOVE, 50},
+};
+
+typedef struct worker
+{
+	pthread_t thread;
+	kind kind;
+	int reads;
+	uint64_t number;
+	uint64_t calls;
+	uint64_t histogram[BUCKETS];
+} worker;
+
+static worker workers[MAX_THREADS];
+static uint64_t nkeys;
+static uint64_t nthreads;
+static uint32_t *draws; /* NULL: uniform */
+static _Atomic bool stop;
+
+static void
+make_key(uint64_t *key, uint64_t number)
+{
+	key[0] = sm_mix(number);
+	key[1] = number;
+}
+
+/*
+ * Gray et al., Quickly Generating Billion-Record Synthetic Databases (SIGMOD'94), with
+ * the ranks scattered, as YCSB does it.
+ */
+static void
+draw_zipf(double theta)
+{
+	double zeta = 0;
+	double alpha = 1 / (1 - theta);
+	double eta;
+	sm_rng rng = sm_rng_seed(42);
+
+	for (uint64_t i = 1; i <= nkeys; i++)
+		zeta += pow(1.0 / (double) i, theta);
+	eta = (1 - pow(2.0 / (double) nkeys, 1 - theta)) / (1 - (1 + pow(0.5, theta)) / zeta);
+	draws = malloc(DRAWS * sizeof(*draws));
+	for (int i = 0; i < DRAWS; i++)
+	{
+		double u = (double) (sm_rng_next(&rng) >> 11) / (double) (1ULL << 53);
+		double uz = u * zeta;
+		uint64_t rank = uz < 1 ? 0
+			: uz < 1 + pow(0.5, theta)
+			? 1
+			: (uint64_t) ((double) nkeys * pow(eta * u - eta + 1, alpha));
+
+		draws[i] = (uint32_t) (sm_mix(rank) % nkeys);
+	}
+}
+
+static uint64_t
+draw(sm_rng *rng)
+{
+	uint64_t dice = sm_rng_next(rng);
+
+	return draws != NULL ? draws[dice >> 44] : (dice >> 32) * nkeys >> 32;
+}
+
+static int
+bucket_of(uint64_t ns)
+{
+	int power = 0;
+
+	while (ns >> power >= 128)
+		power++;
+	return power * 64 + (int) (ns >> power);
+}
+
+static uint64_t
+ns_of(int bucket)
+{
+	int power = bucket < 128 ? 0 : bucket / 64 - 1;
+
+	return (uint64_t) (bucket - power * 64 + 1) << power;
+}
+
+static void
+get(void *handle, uint64_t number)
+{
+	uint64_t key[KEY_LEN / 8];
+	uint64_t value[VALUE_LEN / 8];
+
+	make_key(key, number);
+	sm_check(the_peer.get(handle, key, value) && value[1] == number,
+			 "key %lu is missing, or has another's value", (unsigned long) number);
+}
+
+static void
+put(void *handle, uint64_t number)
+{
+	uint64_t key[KEY_LEN / 8];
+	uint64_t value[VALUE_LEN / 8] = {0, number};
+
+	make_key(key, number);
+	the_peer.put(handle, key, value);
+}
+
+static void
+call(worker *w, void *handle, sm_rng *rng)
+{
+	uint64_t key[KEY_LEN / 8];
+	uint64_t value[VALUE_LEN / 8];
+	int dice = (int) sm_rng_below(rng, 100);
+
+	switch (w->kind)
+	{
+		case INSERT:
+			break;
+		case MIXED:
+			if (dice < w->reads)
+				get(handle, draw(rng));
+			else
+				put(handle, draw(rng));
+			break;
+		case MISS:
+			make_key(key, nkeys + 1 + draw(rng));
+			sm_check(!the_peer.get(handle, key, value), "what nobody put is there");
+			break;
+		case HOT:
+			if (dice < w->reads)
+				get(handle, 7);
+			else
+				put(handle, 7);
+			break;
+		case COUNTER:
+			make_key(key, nkeys);
+			the_peer.increment(handle, key);
+			break;
+		case REMOVE:
+			make_key(key, draw(rng));
+			if (dice < w->reads)
+				the_peer.get(handle, key, value);
+			else if (dice < w->reads + (100 - w->reads) / 2)
+				put(handle, key[1]);
+			else
+				the_peer.remove(handle, key);
+			break;
+		case MANY:
+		{
+			uint64_t keys[BATCH][KEY_LEN / 8];
+			uint64_t values[BATCH][VALUE_LEN / 8];
+
+			for (int i = 0; i < BATCH; i++)
+				make_key(keys[i], draw(rng));
+			the_peer.get_many(handle, keys, BATCH, values);
+			for (int i = 0; i < BATCH; i++)
+				sm_check(values[i][1] == keys[i][1], "another key's value");
+			break;
+		}
+	}
+}
+
+static void *
+work(void *arg)
+{
+	worker *w = arg;
+	void *handle = the_peer.enter();
+	sm_rng rng = sm_rng_seed(w->number + 1);
+	uint64_t calls = 0;
+
+	if (w->kind == INSERT)
+	{
+		for (uint64_t i = w->number; i < nkeys; i += nthreads, calls++)
+		{
+			uint64_t start = calls % 32 == 0 ? sm_now_ns() : 0;
+
+			put(handle, i);
+			if (start != 0)
+				w->histogram[bucket_of(sm_now_ns() - start)]++;
+		}
+	}
+	else
+	{
+		while (!atomic_load_explicit(&stop, memory_order_relaxed))
+		{
+			uint64_t start = sm_now_ns();
+
+			call(w, handle, &rng);
+			w->histogram[bucket_of(sm_now_ns() - start)]++;
+			for (int i = 1; i < 32; i++)
+				call(w, handle, &rng);
+			calls += 32;
+		}
+	}
+	the_peer.leave(handle);
+	w->calls = w->kind == MANY ? calls * BATCH : calls;
+	return NULL;
+}
+
+static uint64_t
+percentile(const uint64_t *histogram, double share)
+{
+	uint64_t all = 0;
+	uint64_t before = 0;
+	int i;
+
+	for (i = 0; i < BUCKETS; i++)
+		all += histogram[i];
+	for (i = 0; i < BUCKETS - 1; i++)
+	{
+		before += histogram[i];
+		if ((double) before >= (double) all * share)
+			break;
+	}
+	return ns_of(i);
+}
+
+static uint64_t
+resident(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (uint64_t) usage.ru_maxrss << 10;
+}
+
+/* Runs a workload on all threads, and prints what came of it unless quiet. */
+static void
+measure(int which, double seconds, const char *distribution, bool quiet)
+{
+	static uint64_t histogram[BUCKETS];
+	struct timespec pause = {(time_t) seconds,
+							 (long) ((seconds - (double) (time_t) seconds) * 1e9)};
+	uint64_t start = sm_now_ns();
+	uint64_t calls = 0;
+	uint64_t end;
+
+	atomic_store(&stop, false);
+	for (uint64_t i = 0; i < nthreads; i++)
+	{
+		memset(&workers[i], 0, sizeof(workers[i]));
+		workers[i].kind = workloads[which].kind;
+		workers[i].reads = workloads[which].reads;
+		workers[i].number = i;
+		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+	}
+	if (workloads[which].kind != INSERT)
+	{
+		nanosleep(&pause, NULL);
+		atomic_store(&stop, true);
+	}
+	end = sm_now_ns();
+	memset(histogram, 0, sizeof(histogram));
+	for (uint64_t i = 0; i < nthreads; i++)
+	{
+		pthread_join(workers[i].thread, NULL);
+		if (workloads[which].kind == INSERT)
+			end = sm_now_ns();
+		calls += workers[i].calls;
+		for (int j = 0; j < BUCKETS; j++)
+			histogram[j] += workers[i].histogram[j];
+	}
+	if (quiet)
+		return;
+	printf("{\"peer\": \"%s\", \"keys\": %lu, \"threads\": %lu, \"distribution\": \"%s\", "
+		   "\"workload\": \"%s\", \"mops\": %.3f, \"p50\": %lu, \"p99\": %lu, \"p999\": "
+		   "%lu, \"memory\": %lu}\n",
+		   the_peer.name, (unsigned long) nkeys, (unsigned long) nthreads, distribution,
+		   workloads[which].name, (double) calls * 1e3 / (double) (end - start),
+		   (unsigned long) percentile(histogram, 0.5),
+		   (unsigned long) percentile(histogram, 0.99),
+		   (unsigned long) percentile(histogram, 0.999),
+		   (unsigned long) (the_peer.memory != NULL ? the_peer.memory() : resident()));
+}
+
+int
+main(int argc, char **argv)
+{
+	int which = 0;
+	double seconds;
+	bool inserts = false;
+
+	sm_check(argc > 5, "usage: engine_bench KEYS THREADS SECONDS uniform|zipf WORKLOAD...");
+	nkeys = strtoull(argv[1], NULL, 10);
+	nthreads = strtoull(argv[2], NULL, 10);
+	seconds = strtod(argv[3], NULL);
+	sm_check(nkeys > 8 && nkeys < 1ULL << 32 && nthreads >= 1 && nthreads <= MAX_THREADS &&
+				 seconds > 0,
+			 "wrong numbers");
+	setvbuf(stdout, NULL, _IOLBF, 0);
+	if (strcmp(argv[4], "zipf") == 0)
+		draw_zipf(0.99);
+	the_peer.open(nkeys);
+	for (int i = 5; i < argc; i++)
+		inserts |= strcmp(argv[i], "insert") == 0;
+	measure(0, 0, argv[4], !inserts);
+	{
+		void *handle = the_peer.enter();
+
+		put(handle, nkeys);
+		the_peer.leave(handle);
+	}
+	for (int i = 5; i < argc; i++)
+	{
+		for (which = 0; which < (int) (sizeof(workloads) / sizeof(*workloads)); which++)
+		{
+			if (strcmp(argv[i], workloads[which].name) == 0)
+				break;
+		}
+		sm_check(which < (int) (sizeof(workloads) / sizeof(*workloads)), "no workload %s",
+				 argv[i]);
+		if (workloads[which].kind == INSERT ||
+			(workloads[which].kind == MANY && the_peer.get_many == NULL))
+			continue;
+		measure(which, seconds, argv[4], false);
+	}
+	return 0;
+}

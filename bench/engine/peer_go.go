@@ -1,0 +1,330 @@
+// peer_go.go
+//
+//	Go's sync.Map, and a Go map under a Mutex or an RWMutex: the workloads of
+//	engine_bench.c, and the same lines of JSON.
+//
+//	peer_go sync.Map|Mutex|RWMutex KEYS THREADS SECONDS uniform|zipf WORKLOAD...
+//
+// A key for sync.Map is an interface; making one for each call would allocate, so they are
+// made before. A value is a slice that nobody changes, a put makes a new one, and a get
+// copies it out. The counter is an atomic number that the map leads to.
+package main
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+	"runtime"
+	"sort"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const valueLen = 96
+
+type key [16]byte
+
+type table interface {
+	get(number uint64, to []byte) bool
+	put(number uint64, value []byte)
+	remove(number uint64)
+	increment(number uint64)
+}
+
+var keys []key
+var anyKeys []any
+
+type syncMap struct{ m sync.Map }
+
+func (t *syncMap) get(number uint64, to []byte) bool {
+	v, ok := t.m.Load(anyKeys[number])
+	if ok {
+		copy(to, v.([]byte))
+	}
+	return ok
+}
+func (t *syncMap) put(number uint64, value []byte) { t.m.Store(anyKeys[number], value) }
+func (t *syncMap) remove(number uint64)            { t.m.Delete(anyKeys[number]) }
+func (t *syncMap) increment(number uint64) {
+	v, ok := t.m.Load("counter")
+	if !ok {
+		v, _ = t.m.LoadOrStore("counter", new(atomic.Int64))
+	}
+	v.(*atomic.Int64).Add(1)
+}
+
+type mutexMap struct {
+	lock    sync.Mutex
+	m       map[key][]byte
+	counter map[string]int64
+}
+
+func (t *mutexMap) get(number uint64, to []byte) bool {
+	t.lock.Lock()
+	v, ok := t.m[keys[number]]
+	copy(to, v)
+	t.lock.Unlock()
+	return ok
+}
+func (t *mutexMap) put(number uint64, value []byte) {
+	t.lock.Lock()
+	t.m[keys[number]] = value
+	t.lock.Unlock()
+}
+func (t *mutexMap) remove(number uint64) {
+	t.lock.Lock()
+	delete(t.m, keys[number])
+	t.lock.Unlock()
+}
+func (t *mutexMap) increment(number uint64) {
+	t.lock.Lock()
+	t.counter["counter"]++
+	t.lock.Unlock()
+}
+
+type rwMutexMap struct {
+	lock    sync.RWMutex
+	m       map[key][]byte
+	counter map[string]int64
+}
+
+func (t *rwMutexMap) get(number uint64, to []byte) bool {
+	t.lock.RLock()
+	v, ok := t.m[keys[number]]
+	copy(to, v)
+	t.lock.RUnlock()
+	return ok
+}
+func (t *rwMutexMap) put(number uint64, value []byte) {
+	t.lock.Lock()
+	t.m[keys[number]] = value
+	t.lock.Unlock()
+}
+func (t *rwMutexMap) remove(number uint64) {
+	t.lock.Lock()
+	delete(t.m, keys[number])
+	t.lock.Unlock()
+}
+func (t *rwMutexMap) increment(number uint64) {
+	t.lock.Lock()
+	t.counter["counter"]++
+	t.lock.Unlock()
+}
+
+// splitmix64, as in check.h
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+var nkeys uint64
+var draws []uint32
+
+func drawZipf(theta float64) {
+	zeta := 0.0
+	for i := uint64(1); i <= nkeys; i++ {
+		zeta += math.Pow(1/float64(i), theta)
+	}
+	alpha := 1 / (1 - theta)
+	eta := (1 - math.Pow(2/float64(nkeys), 1-theta)) / (1 - (1+math.Pow(0.5, theta))/zeta)
+	draws = make([]uint32, 1<<20)
+	state := uint64(42)
+	for i := range draws {
+		state++
+		u := float64(mix(state)>>11) / float64(uint64(1)<<53)
+		uz := u * zeta
+		rank := uint64(0)
+		if uz >= 1 {
+			rank = 1
+		}
+		if uz >= 1+math.Pow(0.5, theta) {
+			rank = uint64(float64(nkeys) * math.Pow(eta*u-eta+1, alpha))
+		}
+		draws[i] = uint32(mix(rank) % nkeys)
+	}
+}
+
+type random struct{ state uint64 }
+
+func (r *random) next() uint64 {
+	r.state += 0x9e3779b97f4a7c15
+	return mix(r.state)
+}
+
+func (r *random) draw() uint64 {
+	dice := r.next()
+	if draws != nil {
+		return uint64(draws[dice>>44])
+	}
+	return (dice >> 32) * nkeys >> 32
+}
+
+func check(ok bool, what string) {
+	if !ok {
+		fmt.Fprintln(os.Stderr, "FAILED:", what)
+		os.Exit(1)
+	}
+}
+
+func newValue(number uint64) []byte {
+	value := make([]byte, valueLen)
+	binary.LittleEndian.PutUint64(value[8:], number)
+	return value
+}
+
+func call(t table, workload string, reads uint64, r *random, to []byte) {
+	dice := r.next() % 100
+	get := func(number uint64) {
+		check(t.get(number, to) && binary.LittleEndian.Uint64(to[8:]) == number, "a key is missing")
+	}
+	switch workload {
+	case "miss":
+		check(!t.get(nkeys+1+r.draw(), to), "what nobody put is there")
+	case "hot":
+		if dice < reads {
+			get(7)
+		} else {
+			t.put(7, newValue(7))
+		}
+	case "counter":
+		t.increment(nkeys)
+	case "remove":
+		number := r.draw()
+		if dice < reads {
+			t.get(number, to)
+		} else if dice < reads+(100-reads)/2 {
+			t.put(number, newValue(number))
+		} else {
+			t.remove(number)
+		}
+	default:
+		if dice < reads {
+			get(r.draw())
+		} else {
+			number := r.draw()
+			t.put(number, newValue(number))
+		}
+	}
+}
+
+func measure(name string, t table, workload string, threads uint64, seconds float64, distribution string, quiet bool) {
+	reads := map[string]uint64{"get": 100, "95": 95, "80": 80, "60": 60, "put": 0, "hot": 80, "remove": 50}[workload]
+	var stop atomic.Bool
+	var all sync.WaitGroup
+	calls := make([]uint64, threads)
+	times := make([][]time.Duration, threads)
+	start := time.Now()
+	for i := uint64(0); i < threads; i++ {
+		all.Add(1)
+		go func(i uint64) {
+			defer all.Done()
+			runtime.LockOSThread()
+			r := &random{state: i + 1}
+			to := make([]byte, valueLen)
+			n := uint64(0)
+			taken := make([]time.Duration, 0, 1<<20)
+			if workload == "insert" {
+				for number := i; number < nkeys; number += threads {
+					if n%32 == 0 {
+						began := time.Now()
+						t.put(number, newValue(number))
+						taken = append(taken, time.Since(began))
+					} else {
+						t.put(number, newValue(number))
+					}
+					n++
+				}
+			} else {
+				for !stop.Load() {
+					began := time.Now()
+					call(t, workload, reads, r, to)
+					taken = append(taken, time.Since(began))
+					for j := 1; j < 32; j++ {
+						call(t, workload, reads, r, to)
+					}
+					n += 32
+				}
+			}
+			calls[i] = n
+			times[i] = taken
+		}(i)
+	}
+	if workload != "insert" {
+		time.Sleep(time.Duration(seconds * 1e9))
+		stop.Store(true)
+	}
+	end := time.Now()
+	all.Wait()
+	if workload == "insert" {
+		end = time.Now()
+	}
+	if quiet {
+		return
+	}
+	sum := uint64(0)
+	var taken []time.Duration
+	for i := range calls {
+		sum += calls[i]
+		taken = append(taken, times[i]...)
+	}
+	sort.Slice(taken, func(a, b int) bool { return taken[a] < taken[b] })
+	at := func(share float64) int64 {
+		if len(taken) == 0 {
+			return 0
+		}
+		return taken[int(float64(len(taken)-1)*share)].Nanoseconds()
+	}
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	fmt.Printf("{\"peer\": \"%s\", \"keys\": %d, \"threads\": %d, \"distribution\": \"%s\", \"workload\": \"%s\", "+
+		"\"mops\": %.3f, \"p50\": %d, \"p99\": %d, \"p999\": %d, \"memory\": %d}\n",
+		name, nkeys, threads, distribution, workload, float64(sum)*1e3/float64(end.Sub(start).Nanoseconds()),
+		at(0.5), at(0.99), at(0.999), memory.HeapAlloc)
+}
+
+func main() {
+	check(len(os.Args) > 6, "usage: peer_go sync.Map|Mutex|RWMutex KEYS THREADS SECONDS uniform|zipf WORKLOAD...")
+	nkeys, _ = strconv.ParseUint(os.Args[2], 10, 64)
+	threads, _ := strconv.ParseUint(os.Args[3], 10, 64)
+	seconds, _ := strconv.ParseFloat(os.Args[4], 64)
+	runtime.GOMAXPROCS(max(int(threads), runtime.NumCPU()))
+	var t table
+	name := "Go map+" + os.Args[1]
+	switch os.Args[1] {
+	case "sync.Map":
+		t = &syncMap{}
+		name = "Go sync.Map"
+	case "Mutex":
+		t = &mutexMap{m: make(map[key][]byte), counter: make(map[string]int64)}
+	default:
+		t = &rwMutexMap{m: make(map[key][]byte), counter: make(map[string]int64)}
+	}
+	for i := uint64(0); i < 2*nkeys+2; i++ {
+		var k key
+		binary.LittleEndian.PutUint64(k[:], mix(i))
+		binary.LittleEndian.PutUint64(k[8:], i)
+		if os.Args[1] == "sync.Map" {
+			anyKeys = append(anyKeys, k)
+		} else {
+			keys = append(keys, k)
+		}
+	}
+	if os.Args[5] == "zipf" {
+		drawZipf(0.99)
+	}
+	inserts := false
+	for _, workload := range os.Args[6:] {
+		inserts = inserts || workload == "insert"
+	}
+	measure(name, t, "insert", threads, 0, os.Args[5], !inserts)
+	for _, workload := range os.Args[6:] {
+		if workload != "insert" && workload != "many" {
+			measure(name, t, workload, threads, seconds, os.Args[5], false)
+		}
+	}
+}
