@@ -115,8 +115,8 @@ typedef struct sm_probe
 } sm_probe;
 
 /*
- * Finds the home bucket of a tag, and does not look at it: probe->seen is not set where
- * there is one.  Returns false if the index is not there any more.
+ * Finds the home bucket of a tag, and does not look at it: probe->seen is 0 then.
+ * Returns false if the index is not there any more.
  */
 static inline bool
 sm_index_home(const sm_arena *arena, uint64_t word, uint32_t tag, sm_probe *probe)
@@ -124,6 +124,7 @@ sm_index_home(const sm_arena *arena, uint64_t word, uint32_t tag, sm_probe *prob
 	unsigned bits = sm_index_bits(word);
 	uint32_t bucket = tag >> (SM_TAG_BITS - bits);
 	uint64_t page = sm_index_root(word);
+	const sm_bucket *home;
 
 	for (unsigned level = bits; level > SM_PAGE_BUCKETS_BITS;)
 	{
@@ -143,9 +144,9 @@ sm_index_home(const sm_arena *arena, uint64_t word, uint32_t tag, sm_probe *prob
 			return false;
 	}
 
-	probe->bucket = (const sm_bucket *) sm_at(arena, page) +
+	home = (const sm_bucket *) sm_at(arena, page) +
 		(bucket & ((1 << SM_PAGE_BUCKETS_BITS) - 1));
-	probe->check = &probe->bucket->version;
+	*probe = (sm_probe) {&home->version, 0, home};
 	return true;
 }
 
