@@ -151,6 +151,7 @@ inline set_slot(b, e)
 		if
 		:: last[b] != 0 -> last[b] = e
 		:: last[b] == 0 -> slot[b] = e
+		:: IN(b) == 0 && e != 0 -> last[b] = e
 		fi
 	}
 #ifndef SLOT_UNVERSIONED
@@ -161,10 +162,14 @@ inline set_slot(b, e)
 /* From the end of its chain to the front. */
 inline move_forward(b)
 {
+#ifndef FORWARD_UNVERSIONED
 	begin_version(b);
+#endif
 	slot[b] = last[b];
 	last[b] = 0;
+#ifndef FORWARD_UNVERSIONED
 	end_version(b)
+#endif
 }
 
 inline publish(word, b)
@@ -213,10 +218,7 @@ inline put(v)
 		:: else -> b = ROOT(dirty)
 		fi;
 		take_entry(e, v);
-		if
-		:: set_slot(b, e)
-		:: begin_version(b); last[b] = e; end_version(b)
-		fi
+		set_slot(b, e)
 	:: b != 0 ->
 		e = IN(b);
 #ifndef OVERWRITE_UNVERSIONED
@@ -311,8 +313,8 @@ proctype writer()
 			end_write()
 		:: id == 1 -> /* drop */
 			begin_write(ABSENT);
-			clear();
 			id = 0;
+			clear();
 			end_write();
 			/* another map comes, and puts the same key */
 			id = 2;
