@@ -13,8 +13,12 @@ in_chroot()
 {
 	local propagation=private
 
-	# the root of a chroot is no mount, whose propagation could be changed
-	unshare --mount true 2>/dev/null || propagation=unchanged
+	# The root of a chroot is no mount, whose propagation could be changed; then nothing
+	# that is mounted here may be shared with anybody.
+	if ! unshare --mount true 2>/dev/null; then
+		! grep -q 'shared:' /proc/self/mountinfo || return 1
+		propagation=unchanged
+	fi
 	unshare --mount --pid --fork --kill-child --propagation $propagation sh -c '
 		mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" &&
 			mount -t tmpfs tmpfs "$0/dev/shm" && exec chroot "$0" env -i PATH="$PATH" \
@@ -33,7 +37,17 @@ make_chroot()
 		why='needs root'
 		return 1
 	fi
-	mkdir -p "$chroots"
+	mkdir -p -m 700 "$chroots"
+	if [ -L "$chroots" ] || [ ! -O "$chroots" ]; then
+		why="$chroots belongs to somebody else"
+		return 1
+	fi
+	# held to our end
+	exec {chroot_lock}>"$root.lock"
+	if ! flock --nonblock "$chroot_lock"; then
+		why="$root is in use"
+		return 1
+	fi
 	if [ ! -e "$root/.complete" ]; then
 		rm -rf --one-file-system "$root"
 		if ! debootstrap --variant=minbase "$release" "$root" "$mirror" >"$log" 2>&1; then
@@ -51,5 +65,5 @@ make_chroot()
 	rm -rf "$root/root/syncmap" "$root"/tmp/syncmap.*
 	mkdir -p "$root/root/syncmap"
 	tar -C "$top" --exclude=./.git --exclude=build --exclude='*.o' --exclude='*.so' -cf - . |
-		tar -C "$root/root/syncmap" -xf -
+		tar -C "$root/root/syncmap" -xf - || die "the tree can't be copied to $root"
 }

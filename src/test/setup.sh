@@ -13,6 +13,7 @@ set -euo pipefail
 top=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 work=
 keep=
+keep_server=
 at_exit=()
 server_up=
 ticker=
@@ -79,13 +80,12 @@ clean_up()
 	set +e
 	stop_ticker
 	[ -z "$output" ] || rm -f "$output"
+	[ -z "$server_up" ] || [ -n "$keep_server" ] || server_stop
+	[ -z "$work" ] || [ -z "$keep" ] || [ -n "$keep_server" ] || echo "logs and results are in $work"
 	for command in "${at_exit[@]}"; do
 		$command
 	done
-	if [ -n "$work" ] && [ -z "$keep" ]; then
-		[ -z "$server_up" ] || server_stop
-		rm -rf "$work"
-	fi
+	[ -z "$work" ] || [ -n "$keep$keep_server" ] || rm -rf "$work"
 	exit "$status"
 }
 trap clean_up EXIT

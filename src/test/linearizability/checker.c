@@ -457,6 +457,17 @@ main(void)
 		fprintf(stderr, "checker: the last history has no end\n");
 		return 2;
 	}
+	if (histories == 0)
+	{
+		fprintf(stderr, "checker: no history\n");
+		return 2;
+	}
+	if (unknown > operations / 3)
+	{
+		fprintf(stderr, "checker: %lld of %lld operations are of unknown fate\n",
+				unknown, operations);
+		return 2;
+	}
 	printf(
 		"%lld histories, %lld operations, %lld of them of unknown fate, at most %lld "
 		"configurations: %lld keys are not linearizable\n",

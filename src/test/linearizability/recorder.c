@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -197,6 +198,9 @@ note_answer(client *c, const PGresult *result, operation *op)
 	int last = columns - 1;
 	bool has_row = PQntuples(result) == 1;
 
+	if (PQntuples(result) > 1 || atoi(PQcmdTuples((PGresult *) result)) > 1)
+		fail("a key is there twice", "");
+
 	op->outcome = DONE;
 	if (op->kind == CLEAR)
 		return;
@@ -250,9 +254,7 @@ run(client *c, const statement *s, operation *op)
 			break;
 		default:
 			state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-			/* cancelled, or an UPDATE that met another one */
-			if (state == NULL ||
-				(strcmp(state, "57014") != 0 && strcmp(state, "40001") != 0))
+			if (state == NULL || strcmp(state, "57014") != 0) /* cancelled */
 				fail(s->name, PQerrorMessage(c->connection));
 			op->outcome = UNKNOWN;
 	}
@@ -315,6 +317,23 @@ be_client(client *c, const char *conninfo, shared *all, int histories, int n)
 	}
 	PQfinish(c->connection);
 	_exit(0);
+}
+
+/* A process that does not outlive the recorder, however that ends. */
+static pid_t
+fork_child(void)
+{
+	pid_t recorder = getpid();
+	pid_t child = fork();
+
+	if (child == 0)
+	{
+		signal(SIGCHLD, SIG_DFL);
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() != recorder)
+			_exit(1);
+	}
+	return child;
 }
 
 /* Cancels whatever some client has the server do, until it is killed itself. */
@@ -421,16 +440,13 @@ main(int argc, char **argv)
 					.random = {(unsigned short) i, (unsigned short) atoi(argv[7]),
 							   0x330e}};
 
-		if (fork() == 0)
-		{
-			signal(SIGCHLD, SIG_DFL);
+		if (fork_child() == 0)
 			be_client(&c, argv[1], all, histories, n);
-		}
 	}
 	for (int h = 0; h < histories; h++)
 	{
 		pthread_barrier_wait(&all->barrier);
-		if (h == 0 && (canceller = fork()) == 0)
+		if (h == 0 && (canceller = fork_child()) == 0)
 			be_canceller(&(client) {.random = {1, 2, 3}}, argv[1], all, clients);
 		pthread_barrier_wait(&all->barrier);
 		print_history(all->ops, clients * n, h, argv[3]);
