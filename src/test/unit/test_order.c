@@ -114,6 +114,36 @@ check_all(void)
 		sm_check(is_found(i), "key %d is there, and not found", i);
 	}
 	sm_check(sm_order_next(&walk) == 0, "a walk gives more than there is");
+
+	sm_order_seek(&walk, arena, &order, NULL, true);
+	for (int i = KEYS - 1; i >= 0; i--)
+	{
+		if (there[i])
+			sm_check(sm_order_next(&walk) == entry_of(i),
+					 "a walk backwards does not give key %d", i);
+	}
+	sm_check(sm_order_next(&walk) == 0, "a walk backwards gives more than there is");
+}
+
+/* The first that a walk gives which begins at some key, there or not, and the next one. */
+static void
+check_seek(sm_rng *rng)
+{
+	int from = (int) sm_rng_below(rng, KEYS);
+	bool descending = sm_rng_below(rng, 2) == 0;
+	sm_bound bound = {key_of(numbers[from]), sm_rng_below(rng, 2) == 0};
+	int step = descending ? -1 : 1;
+	int i = bound.inclusive ? from : from + step;
+	sm_walk walk;
+
+	sm_order_seek(&walk, arena, &order, &bound, descending);
+	for (int n = 0; n < 2; n++, i += step)
+	{
+		while (i >= 0 && i < KEYS && !there[i])
+			i += step;
+		sm_check(sm_order_next(&walk) == (i >= 0 && i < KEYS ? entry_of(i) : 0),
+				 "a walk from key %d on does not give key %d", from, i);
+	}
 }
 
 static void
@@ -185,6 +215,8 @@ main(int argc, char **argv)
 		{
 			run(&rng);
 			runs++;
+			for (int j = 0; j < 50; j++)
+				check_seek(&rng);
 			if (KEYS < 10000 || i % 10 == 9)
 				check_all();
 		}
