@@ -54,6 +54,12 @@ SELECT * FROM m WHERE key = 'K1' COLLATE any_case;
 SELECT key FROM m WHERE key = ANY(ARRAY['k3', 'k1', 'k3', NULL, 'none']) ORDER BY key;
 SELECT key FROM m WHERE key = ANY(NULL::text[]);
 SELECT key FROM m WHERE key = ANY('{}');
+-- more than are prefetched at once, and one that is too long to be there
+SELECT syncmap.create('hundreds');
+INSERT INTO hundreds SELECT 'k' || i, 'v' || i FROM generate_series(1, 300) i;
+SELECT count(*), bool_and(value = 'v' || substr(key, 2)) FROM hundreds
+	WHERE key = ANY(ARRAY(SELECT 'k' || i FROM generate_series(101, 400) i) || ARRAY[repeat('k', 2049), NULL, 'k7', 'k101']);
+DROP FOREIGN TABLE hundreds;
 SELECT key FROM n WHERE key IN (-5, 3, 3, 99999) ORDER BY key;
 SELECT key FROM n WHERE key = 3::smallint;
 SELECT count(*), count(m.value) FROM generate_series(1990, 2010) i LEFT JOIN m ON m.key = 'k' || i;

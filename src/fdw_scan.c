@@ -340,7 +340,7 @@ compare_keys(const void *a, const void *b)
 	return sm_key_compare(*(const sm_bytes *) a, *(const sm_bytes *) b);
 }
 
-/* The keys of an array, each once. */
+/* The keys of an array, each once, but those that are too long to be there. */
 static void
 take_array(scan_state *state, ArrayType *array)
 {
@@ -362,7 +362,8 @@ take_array(scan_state *state, ArrayType *array)
 	{
 		if (!nulls[i] &&
 			operand_bytes(state, state->operand_type, elements[i], &rooms[i],
-						  &state->keys[state->nkeys]) == 0)
+						  &state->keys[state->nkeys]) == 0 &&
+			state->keys[state->nkeys].len <= SM_MAX_KEY)
 			state->nkeys++;
 	}
 	qsort(state->keys, (size_t) state->nkeys, sizeof(sm_bytes), compare_keys);
@@ -415,12 +416,17 @@ next_lookup(ForeignScanState *node, scan_state *state, sm_row *row)
 		evaluate(node, state);
 	while (state->next < state->nkeys && sm_guc_enabled)
 	{
+		int i = state->next++;
+
 		CHECK_FOR_INTERRUPTS();
-		row->key = state->keys[state->next++];
+		row->key = state->keys[i];
 		state->lookups++;
 		if (row->key.len > SM_MAX_KEY)
 			continue;
 		sm_call_begin(call, state->relid, &state->types);
+		if (state->nkeys > 1 && i % SM_AHEAD == 0)
+			sm_prefetch(&call->ref->map, &state->keys[i],
+						Min(state->nkeys - i, SM_AHEAD));
 		while (!sm_call_done(call,
 							 sm_get_expiry(&call->ref->map, row->key,
 										   state->with_value ? &call->value : NULL,
