@@ -1,14 +1,17 @@
 /*
  * engine_bench.c
- *	  Measures one map in one process: threads that get, put, and remove.
+ *	  Measures one map: threads, or processes, that get, put, and remove.
  *
- *	  engine_bench KEYS THREADS SECONDS uniform|zipf WORKLOAD...
+ *	  engine_bench KEYS THREADS[p] SECONDS|CALLSx WORKLOAD...
  *
- * The map is filled first, by all threads, which is the workload "insert" if that is
- * asked for.  Of each other one it runs SECONDS, and prints a line of JSON: millions of
- * calls a second, and percentiles of the time of a call, of each 32nd one.  What is got
- * is checked.
+ * With a p there are as many processes, where the map can be shared by them; with an x a
+ * thread ends after so many calls.  The map is filled first, by all threads, which is the
+ * workload "insert" if that is asked for.  Of each other one it prints a line of JSON:
+ * millions of calls a second, and percentiles of the time of a call, of each 32nd one.
+ * What is got is checked.
  *
+ *	  uniform, zipf         how keys are drawn from here on; uniform is the default
+ *	  none                  keys are drawn, and that is all: what the bench itself costs
  *	  get, 95, 80, 60, put  that share of gets (%), the rest puts of keys that are there
  *	  miss                  gets of keys that are not there
  *	  hot                   80 % gets, 20 % puts of one key
@@ -19,7 +22,10 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "check.h"
 #include "peer.h"
@@ -32,6 +38,7 @@
 typedef enum kind
 {
 	INSERT,
+	NONE,
 	MIXED,
 	MISS,
 	HOT,
@@ -46,14 +53,16 @@ static const struct
 	kind kind;
 	int reads; /* % */
 } workloads[] = {
-	{"insert", INSERT, 0}, {"get", MIXED, 100}, {"95", MIXED, 95}, {"80", MIXED, 80},
-	{"60", MIXED, 60},	   {"put", MIXED, 0},	{"miss", MISS, 0}, {"hot", HOT, 80},
+	{"insert", INSERT, 0},	 {"none", NONE, 0}, {"get", MIXED, 100},
+	{"95", MIXED, 95},		 {"80", MIXED, 80}, {"60", MIXED, 60},
+	{"put", MIXED, 0},		 {"miss", MISS, 0}, {"hot", HOT, 80},
 	{"counter", COUNTER, 0}, {"many", MANY, 0}, {"remove", REMOVE, 50},
 };
 
 typedef struct worker
 {
 	pthread_t thread;
+	pid_t process;
 	kind kind;
 	int reads;
 	uint64_t number;
@@ -61,11 +70,18 @@ typedef struct worker
 	uint64_t histogram[BUCKETS];
 } worker;
 
-static worker workers[MAX_THREADS];
+/* Shared, since workers may be processes. */
+static struct
+{
+	worker workers[MAX_THREADS];
+	_Atomic bool stop;
+} * shared;
+
 static uint64_t nkeys;
 static uint64_t nthreads;
-static uint32_t *draws; /* NULL: uniform */
-static _Atomic bool stop;
+static bool processes;
+static uint64_t limit = UINT64_MAX; /* of a thread's calls */
+static uint32_t *draws;				/* NULL: uniform */
 
 static void
 make_key(uint64_t *key, uint64_t number)
@@ -88,16 +104,18 @@ draw_zipf(double theta)
 
 	for (uint64_t i = 1; i <= nkeys; i++)
 		zeta += pow(1.0 / (double) i, theta);
-	eta = (1 - pow(2.0 / (double) nkeys, 1 - theta)) / (1 - (1 + pow(0.5, theta)) / zeta);
+	eta =
+		(1 - pow(2.0 / (double) nkeys, 1 - theta)) / (1 - (1 + pow(0.5, theta)) / zeta);
 	draws = malloc(DRAWS * sizeof(*draws));
 	for (int i = 0; i < DRAWS; i++)
 	{
 		double u = (double) (sm_rng_next(&rng) >> 11) / (double) (1ULL << 53);
 		double uz = u * zeta;
-		uint64_t rank = uz < 1 ? 0
-			: uz < 1 + pow(0.5, theta)
-			? 1
-			: (uint64_t) ((double) nkeys * pow(eta * u - eta + 1, alpha));
+		uint64_t rank = uz < 1 ?
+			0 :
+			uz < 1 + pow(0.5, theta) ?
+			1 :
+			(uint64_t) ((double) nkeys * pow(eta * u - eta + 1, alpha));
 
 		draws[i] = (uint32_t) (sm_mix(rank) % nkeys);
 	}
@@ -160,6 +178,10 @@ call(worker *w, void *handle, sm_rng *rng)
 	switch (w->kind)
 	{
 		case INSERT:
+			break;
+		case NONE:
+			make_key(key, draw(rng));
+			__asm__ volatile("" : : "r"(key) : "memory");
 			break;
 		case MIXED:
 			if (dice < w->reads)
@@ -226,7 +248,8 @@ work(void *arg)
 	}
 	else
 	{
-		while (!atomic_load_explicit(&stop, memory_order_relaxed))
+		while (calls < limit &&
+			   !atomic_load_explicit(&shared->stop, memory_order_relaxed))
 		{
 			uint64_t start = sm_now_ns();
 
@@ -269,95 +292,143 @@ resident(void)
 	return (uint64_t) usage.ru_maxrss << 10;
 }
 
+static void
+start(worker *w)
+{
+	pid_t process;
+
+	if (!processes)
+	{
+		pthread_create(&w->thread, NULL, work, w);
+		return;
+	}
+	process = fork();
+	if (process == 0)
+	{
+		work(w);
+		_exit(0);
+	}
+	w->process = process;
+}
+
+static void
+join(const worker *w)
+{
+	int status = 0;
+
+	if (!processes)
+		pthread_join(w->thread, NULL);
+	else
+		sm_check(waitpid(w->process, &status, 0) == w->process && status == 0,
+				 "a process failed");
+}
+
 /* Runs a workload on all threads, and prints what came of it unless quiet. */
 static void
-measure(int which, double seconds, const char *distribution, bool quiet)
+measure(int which, double seconds, bool quiet)
 {
 	static uint64_t histogram[BUCKETS];
 	struct timespec pause = {(time_t) seconds,
 							 (long) ((seconds - (double) (time_t) seconds) * 1e9)};
-	uint64_t start = sm_now_ns();
+	uint64_t started = sm_now_ns();
 	uint64_t calls = 0;
 	uint64_t end;
 
-	atomic_store(&stop, false);
+	atomic_store(&shared->stop, false);
 	for (uint64_t i = 0; i < nthreads; i++)
 	{
-		memset(&workers[i], 0, sizeof(workers[i]));
-		workers[i].kind = workloads[which].kind;
-		workers[i].reads = workloads[which].reads;
-		workers[i].number = i;
-		pthread_create(&workers[i].thread, NULL, work, &workers[i]);
+		worker *w = &shared->workers[i];
+
+		memset(w, 0, sizeof(*w));
+		w->kind = workloads[which].kind;
+		w->reads = workloads[which].reads;
+		w->number = i;
+		start(w);
 	}
-	if (workloads[which].kind != INSERT)
+	if (workloads[which].kind != INSERT && limit == UINT64_MAX)
 	{
 		nanosleep(&pause, NULL);
-		atomic_store(&stop, true);
+		atomic_store(&shared->stop, true);
 	}
 	end = sm_now_ns();
 	memset(histogram, 0, sizeof(histogram));
 	for (uint64_t i = 0; i < nthreads; i++)
 	{
-		pthread_join(workers[i].thread, NULL);
-		if (workloads[which].kind == INSERT)
+		join(&shared->workers[i]);
+		if (workloads[which].kind == INSERT || limit != UINT64_MAX)
 			end = sm_now_ns();
-		calls += workers[i].calls;
+		calls += shared->workers[i].calls;
 		for (int j = 0; j < BUCKETS; j++)
-			histogram[j] += workers[i].histogram[j];
+			histogram[j] += shared->workers[i].histogram[j];
 	}
 	if (quiet)
 		return;
-	printf("{\"peer\": \"%s\", \"keys\": %lu, \"threads\": %lu, \"distribution\": \"%s\", "
-		   "\"workload\": \"%s\", \"mops\": %.3f, \"p50\": %lu, \"p99\": %lu, \"p999\": "
-		   "%lu, \"memory\": %lu}\n",
-		   the_peer.name, (unsigned long) nkeys, (unsigned long) nthreads, distribution,
-		   workloads[which].name, (double) calls * 1e3 / (double) (end - start),
-		   (unsigned long) percentile(histogram, 0.5),
-		   (unsigned long) percentile(histogram, 0.99),
-		   (unsigned long) percentile(histogram, 0.999),
-		   (unsigned long) (the_peer.memory != NULL ? the_peer.memory() : resident()));
+	printf(
+		"{\"peer\": \"%s%s\", \"keys\": %lu, \"threads\": %lu, \"distribution\": "
+		"\"%s\", \"workload\": \"%s\", \"mops\": %.3f, \"p50\": %lu, \"p99\": %lu, \"p999\": "
+		"%lu, \"memory\": %lu}\n",
+		the_peer.name, processes ? ", processes" : "", (unsigned long) nkeys,
+		(unsigned long) nthreads, draws != NULL ? "zipf" : "uniform",
+		workloads[which].name, (double) calls * 1e3 / (double) (end - started),
+		(unsigned long) percentile(histogram, 0.5),
+		(unsigned long) percentile(histogram, 0.99),
+		(unsigned long) percentile(histogram, 0.999),
+		(unsigned long) (the_peer.memory != NULL ? the_peer.memory() : resident()));
+}
+
+static int
+workload_of(const char *name)
+{
+	for (int i = 0; i < (int) (sizeof(workloads) / sizeof(*workloads)); i++)
+	{
+		if (strcmp(name, workloads[i].name) == 0)
+			return i;
+	}
+	sm_check(false, "no workload %s", name);
+	return -1;
 }
 
 int
 main(int argc, char **argv)
 {
-	int which = 0;
+	char *unit = NULL;
 	double seconds;
 	bool inserts = false;
 
-	sm_check(argc > 5, "usage: engine_bench KEYS THREADS SECONDS uniform|zipf WORKLOAD...");
+	sm_check(argc > 4,
+			 "usage: engine_bench KEYS THREADS[p] SECONDS|CALLSx WORKLOAD...");
 	nkeys = strtoull(argv[1], NULL, 10);
-	nthreads = strtoull(argv[2], NULL, 10);
-	seconds = strtod(argv[3], NULL);
-	sm_check(nkeys > 8 && nkeys < 1ULL << 32 && nthreads >= 1 && nthreads <= MAX_THREADS &&
-				 seconds > 0,
+	nthreads = strtoull(argv[2], &unit, 10);
+	processes = *unit == 'p';
+	seconds = strtod(argv[3], &unit);
+	if (*unit == 'x')
+		limit = (uint64_t) seconds;
+	sm_check(nkeys > 8 && nkeys < 1ULL << 32 && nthreads >= 1 &&
+				 nthreads <= MAX_THREADS && seconds > 0,
 			 "wrong numbers");
 	setvbuf(stdout, NULL, _IOLBF, 0);
-	if (strcmp(argv[4], "zipf") == 0)
-		draw_zipf(0.99);
+	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE,
+				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	sm_check(shared != MAP_FAILED, "no memory");
 	the_peer.open(nkeys);
-	for (int i = 5; i < argc; i++)
+	for (int i = 4; i < argc; i++)
 		inserts |= strcmp(argv[i], "insert") == 0;
-	measure(0, 0, argv[4], !inserts);
+	measure(workload_of("insert"), 0, !inserts);
 	{
 		void *handle = the_peer.enter();
 
 		put(handle, nkeys);
 		the_peer.leave(handle);
 	}
-	for (int i = 5; i < argc; i++)
+	for (int i = 4; i < argc; i++)
 	{
-		for (which = 0; which < (int) (sizeof(workloads) / sizeof(*workloads)); which++)
-		{
-			if (strcmp(argv[i], workloads[which].name) == 0)
-				break;
-		}
-		sm_check(which < (int) (sizeof(workloads) / sizeof(*workloads)), "no workload %s",
-				 argv[i]);
-		if (workloads[which].kind == INSERT ||
-			(workloads[which].kind == MANY && the_peer.get_many == NULL))
-			continue;
-		measure(which, seconds, argv[4], false);
+		if (strcmp(argv[i], "zipf") == 0)
+			draw_zipf(0.99);
+		else if (strcmp(argv[i], "uniform") == 0)
+			draws = NULL;
+		else if (strcmp(argv[i], "insert") != 0 &&
+				 (strcmp(argv[i], "many") != 0 || the_peer.get_many != NULL))
+			measure(workload_of(argv[i]), seconds, false);
 	}
 	return 0;
 }

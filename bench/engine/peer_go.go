@@ -3,7 +3,7 @@
 //	Go's sync.Map, and a Go map under a Mutex or an RWMutex: the workloads of
 //	engine_bench.c, and the same lines of JSON.
 //
-//	peer_go sync.Map|Mutex|RWMutex KEYS THREADS SECONDS uniform|zipf WORKLOAD...
+//	peer_go sync.Map|Mutex|RWMutex KEYS THREADS SECONDS WORKLOAD...
 //
 // A key for sync.Map is an interface; making one for each call would allocate, so they are
 // made before. A value is a slice that nobody changes, a put makes a new one, and a get
@@ -288,7 +288,7 @@ func measure(name string, t table, workload string, threads uint64, seconds floa
 }
 
 func main() {
-	check(len(os.Args) > 6, "usage: peer_go sync.Map|Mutex|RWMutex KEYS THREADS SECONDS uniform|zipf WORKLOAD...")
+	check(len(os.Args) > 5, "usage: peer_go sync.Map|Mutex|RWMutex KEYS THREADS SECONDS WORKLOAD...")
 	nkeys, _ = strconv.ParseUint(os.Args[2], 10, 64)
 	threads, _ := strconv.ParseUint(os.Args[3], 10, 64)
 	seconds, _ := strconv.ParseFloat(os.Args[4], 64)
@@ -314,17 +314,22 @@ func main() {
 			keys = append(keys, k)
 		}
 	}
-	if os.Args[5] == "zipf" {
-		drawZipf(0.99)
-	}
 	inserts := false
-	for _, workload := range os.Args[6:] {
+	for _, workload := range os.Args[5:] {
 		inserts = inserts || workload == "insert"
 	}
-	measure(name, t, "insert", threads, 0, os.Args[5], !inserts)
-	for _, workload := range os.Args[6:] {
-		if workload != "insert" && workload != "many" {
-			measure(name, t, workload, threads, seconds, os.Args[5], false)
+	measure(name, t, "insert", threads, 0, "uniform", !inserts)
+	distribution := "uniform"
+	for _, workload := range os.Args[5:] {
+		switch workload {
+		case "uniform":
+			distribution, draws = workload, nil
+		case "zipf":
+			distribution = workload
+			drawZipf(0.99)
+		case "insert", "many":
+		default:
+			measure(name, t, workload, threads, seconds, distribution, false)
 		}
 	}
 }

@@ -141,6 +141,15 @@ missing_packages()
 		bench)
 			[ -f /usr/share/wordnet/index.noun ] || echo wordnet-base
 			;;
+		peers)
+			perl -MJSON::PP -e 1 2>/dev/null || echo perl
+			command -v gnuplot >/dev/null || echo gnuplot-nox
+			command -v redis-benchmark >/dev/null || echo redis-tools
+			command -v memcached >/dev/null || echo memcached
+			command -v memcaslap >/dev/null || echo libmemcached-tools
+			[ -n "$pg_config" ] && [ -f "$("$pg_config" --pkglibdir)/pgmemcache.so" ] ||
+				echo postgresql-VERSION-pgmemcache
+			;;
 		test)
 			perl -MTest::More -e 1 2>/dev/null || echo perl
 			perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
@@ -178,7 +187,7 @@ forget_no_main_cluster()
 	$sudo rmdir --ignore-fail-on-non-empty "${no_main_cluster%/*}"
 }
 
-# install_missing bench|test|analyse|fuzz|valgrind|model|versions: install what is missing of what that needs
+# install_missing bench|peers|test|analyse|fuzz|valgrind|model|versions: install what is missing of what that needs
 install_missing()
 {
 	local missing

@@ -22,6 +22,14 @@
 
 #define WORD_PAGES 64 /* pages in a word of the bitmap */
 
+/*
+ * How often a lock is tried before the thread sleeps, a moment apart: none in tests, some
+ * in benches, since the other maps' locks do so, too.
+ */
+#ifndef SPINS
+#define SPINS 0
+#endif
+
 /* At the mapping's start; the offsets are from there. */
 typedef struct shared
 {
@@ -334,6 +342,13 @@ void
 sm_port_lock_exclusive(uint32_t shard)
 {
 	before_lock(shard);
+	for (int spin = 0; spin < SPINS; spin++)
+	{
+		if (pthread_rwlock_trywrlock(&locks[shard]) == 0)
+			return;
+		for (volatile int wait = 0; wait < 600; wait++)
+			;
+	}
 	pthread_rwlock_wrlock(&locks[shard]);
 }
 

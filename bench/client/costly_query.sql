@@ -1,0 +1,3 @@
+-- the costly query itself
+\set i random(1, 100)
+SELECT report(:i);

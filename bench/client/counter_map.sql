@@ -1,0 +1,2 @@
+-- one counter that everybody counts up
+SELECT syncmap.increment('counters', 'hits', 1);
