@@ -3,7 +3,8 @@
 # With assertions:      make ASSERTS=1
 # Include rules:        make check-layers
 # Every test:           make test, make test-long, make test-matrix
-# The engine alone:     make check-engine, make bench-engine
+# The engine alone:     make check-engine
+# Every comparison:     make bench
 # Layout of the code:   make format
 # Another server:       make PG_CONFIG=/path/to/pg_config
 
@@ -57,11 +58,11 @@ test-matrix:
 
 # ---- the engine alone, and the layout of the code ------------------------
 
-.PHONY: check-engine bench-engine format
+.PHONY: check-engine bench format
 check-engine:
 	$(MAKE) -C src/test/unit check
-bench-engine:
-	$(MAKE) -C src/test/unit bench
+bench:
+	bench/run
 format:
 	clang-format -i $$(find src -name '*.[ch]')
 

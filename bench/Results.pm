@@ -13,7 +13,7 @@ use Exporter 'import';
 use FindBin;
 use JSON::PP;
 
-our @EXPORT = qw(read_results write_page median ratio ratio_text thousands figure machine bars curves);
+our @EXPORT = qw(read_results write_page median ratio ratio_text thousands figure machine row heading bars curves);
 
 my $folder = $ENV{SYNCMAP_RESULTS} // "$FindBin::RealBin/" . ($FindBin::RealBin =~ m{/bench$} ? 'results' : '../results');
 
@@ -58,7 +58,7 @@ sub ratio_text
 {
 	my @ratio = ratio(@_);
 
-	return @ratio ? sprintf('%.2f (%.2f to %.2f)', @ratio) : '';
+	return @ratio ? sprintf('%s (%s to %s)', map { figure($_) } @ratio) : '';
 }
 
 sub thousands
@@ -76,6 +76,10 @@ sub figure
 
 	return $n >= 100 ? thousands($n) : sprintf($n >= 10 ? '%.1f' : '%.2f', $n);
 }
+
+# of a table in Markdown
+sub row { return '| ' . join(' | ', @_) . " |\n"; }
+sub heading { return row(@_) . '|' . '---|' x @_ . "\n"; }
 
 # a header in words: where and when it was measured, and with what
 sub machine
@@ -97,7 +101,7 @@ sub plot
 	print $gnuplot "set terminal svg size $width,360 font 'sans-serif,12' background 'white'\n",
 		"set output '$folder/$name.svg'\n", "set style fill solid\nset border 3\nset tics nomirror\n",
 		"set grid ytics lc rgb '#dddddd'\nset key outside right top\n", $commands, "\$data << EOD\n${data}EOD\n";
-	my @colours = ('#2060a0', '#d07020', '#309050', '#a04080', '#707070', '#c0a020', '#40a0b0', '#804020');
+	my @colours = ('#2060a0', '#d07020', '#309050', '#a04080', '#707070', '#c0a020', '#40a0b0', '#804020', '#103050');
 	print $gnuplot map { sprintf "set linetype %d lc rgb '%s' lw 2\n", $_ + 1, $colours[$_] } 0 .. $#colours;
 	return $gnuplot;
 }

@@ -7,7 +7,8 @@
  * With a p there are as many processes, where the map can be shared by them; with an x a
  * thread ends after so many calls.  The map is filled first, by all threads, which is the
  * workload "insert" if that is asked for.  Of each other one it prints a line of JSON:
- * millions of calls a second, and percentiles of the time of a call, of each 32nd one.
+ * millions of calls a second, percentiles of the time of a call, and the longest, ns, of each
+ * new key and of each 32nd other call.
  * What is got is checked.
  *
  *	  uniform, zipf         how keys are drawn from here on; uniform is the default
@@ -67,6 +68,7 @@ typedef struct worker
 	int reads;
 	uint64_t number;
 	uint64_t calls;
+	uint64_t longest; /* call that was timed, ns */
 	uint64_t histogram[BUCKETS];
 } worker;
 
@@ -227,6 +229,14 @@ call(worker *w, void *handle, sm_rng *rng)
 	}
 }
 
+static void
+took(worker *w, uint64_t ns)
+{
+	w->histogram[bucket_of(ns)]++;
+	if (ns > w->longest)
+		w->longest = ns;
+}
+
 static void *
 work(void *arg)
 {
@@ -239,11 +249,10 @@ work(void *arg)
 	{
 		for (uint64_t i = w->number; i < nkeys; i += nthreads, calls++)
 		{
-			uint64_t start = calls % 32 == 0 ? sm_now_ns() : 0;
+			uint64_t start = sm_now_ns();
 
 			put(handle, i);
-			if (start != 0)
-				w->histogram[bucket_of(sm_now_ns() - start)]++;
+			took(w, sm_now_ns() - start);
 		}
 	}
 	else
@@ -254,7 +263,7 @@ work(void *arg)
 			uint64_t start = sm_now_ns();
 
 			call(w, handle, &rng);
-			w->histogram[bucket_of(sm_now_ns() - start)]++;
+			took(w, sm_now_ns() - start);
 			for (int i = 1; i < 32; i++)
 				call(w, handle, &rng);
 			calls += 32;
@@ -332,6 +341,7 @@ measure(int which, double seconds, bool quiet)
 							 (long) ((seconds - (double) (time_t) seconds) * 1e9)};
 	uint64_t started = sm_now_ns();
 	uint64_t calls = 0;
+	uint64_t longest = 0;
 	uint64_t end;
 
 	atomic_store(&shared->stop, false);
@@ -358,6 +368,8 @@ measure(int which, double seconds, bool quiet)
 		if (workloads[which].kind == INSERT || limit != UINT64_MAX)
 			end = sm_now_ns();
 		calls += shared->workers[i].calls;
+		if (shared->workers[i].longest > longest)
+			longest = shared->workers[i].longest;
 		for (int j = 0; j < BUCKETS; j++)
 			histogram[j] += shared->workers[i].histogram[j];
 	}
@@ -366,13 +378,13 @@ measure(int which, double seconds, bool quiet)
 	printf(
 		"{\"peer\": \"%s%s\", \"keys\": %lu, \"threads\": %lu, \"distribution\": "
 		"\"%s\", \"workload\": \"%s\", \"mops\": %.3f, \"p50\": %lu, \"p99\": %lu, \"p999\": "
-		"%lu, \"memory\": %lu}\n",
+		"%lu, \"longest\": %lu, \"memory\": %lu}\n",
 		the_peer.name, processes ? ", processes" : "", (unsigned long) nkeys,
 		(unsigned long) nthreads, draws != NULL ? "zipf" : "uniform",
 		workloads[which].name, (double) calls * 1e3 / (double) (end - started),
 		(unsigned long) percentile(histogram, 0.5),
 		(unsigned long) percentile(histogram, 0.99),
-		(unsigned long) percentile(histogram, 0.999),
+		(unsigned long) percentile(histogram, 0.999), (unsigned long) longest,
 		(unsigned long) (the_peer.memory != NULL ? the_peer.memory() : resident()));
 }
 

@@ -230,12 +230,10 @@ func measure(name string, t table, workload string, threads uint64, seconds floa
 			taken := make([]time.Duration, 0, 1<<20)
 			if workload == "insert" {
 				for number := i; number < nkeys; number += threads {
-					if n%32 == 0 {
-						began := time.Now()
-						t.put(number, newValue(number))
-						taken = append(taken, time.Since(began))
-					} else {
-						t.put(number, newValue(number))
+					began := time.Now()
+					t.put(number, newValue(number))
+					if took := time.Since(began); n%32 == 0 {
+						taken = append(taken, took)
 					}
 					n++
 				}

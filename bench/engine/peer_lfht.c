@@ -82,8 +82,7 @@ open_table(uint64_t keys)
 
 	while (buckets < keys)
 		buckets *= 2;
-	table = cds_lfht_new_flavor(buckets, 64, 0, CDS_LFHT_AUTO_RESIZE, &urcu_memb_flavor,
-								NULL);
+	table = cds_lfht_new_flavor(buckets, buckets, buckets, 0, &urcu_memb_flavor, NULL);
 }
 
 static void *

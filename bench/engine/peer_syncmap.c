@@ -12,7 +12,9 @@
 #ifndef LOCK
 #define LOCK 0
 #endif
+#ifndef SHARD_BITS
 #define SHARD_BITS 4
+#endif
 
 static sm_host host;
 static sm_map map;

@@ -145,6 +145,9 @@ missing_packages()
 			perl -MJSON::PP -e 1 2>/dev/null || echo perl
 			command -v gnuplot >/dev/null || echo gnuplot-nox
 			command -v redis-benchmark >/dev/null || echo redis-tools
+			command -v patch >/dev/null || echo patch
+			command -v xz >/dev/null || echo xz-utils
+			[ -f "$("$pg_config" --includedir 2>/dev/null)/libpq-fe.h" ] || echo libpq-dev
 			command -v memcached >/dev/null || echo memcached
 			command -v memcaslap >/dev/null || echo libmemcached-tools
 			[ -n "$pg_config" ] && [ -f "$("$pg_config" --pkglibdir)/pgmemcache.so" ] ||
@@ -177,14 +180,28 @@ missing_packages()
 	esac
 }
 
-# Debian's server package makes a cluster "main" and starts it.  Nobody asked
-# for that here; one that is there already is left alone.
+# Debian's packages of servers make a cluster "main", and start what they bring.  Nobody
+# asked for that here; what is there already is left alone.
 no_main_cluster=/etc/postgresql-common/createcluster.d/syncmap.conf
+no_services=/usr/sbin/policy-rc.d
+no_services_made=
 
-forget_no_main_cluster()
+start_nothing()
+{
+	$sudo mkdir -p "${no_main_cluster%/*}"
+	at_exit+=(start_as_usual)
+	echo 'create_main_cluster = false' | $sudo tee "$no_main_cluster" >/dev/null
+	[ ! -e "$no_services" ] || return 0
+	no_services_made=yes
+	printf '#!/bin/sh\nexit 101\n' | $sudo tee "$no_services" >/dev/null
+	$sudo chmod 755 "$no_services"
+}
+
+start_as_usual()
 {
 	$sudo rm -f "$no_main_cluster"
 	$sudo rmdir --ignore-fail-on-non-empty "${no_main_cluster%/*}"
+	[ -z "$no_services_made" ] || $sudo rm -f "$no_services"
 }
 
 # install_missing bench|peers|test|analyse|fuzz|valgrind|model|versions: install what is missing of what that needs
@@ -207,13 +224,11 @@ install_missing()
 
 	quietly 'apt-get update' $sudo apt-get -q update
 	missing=$(with_version <<<"$missing")
-	$sudo mkdir -p "${no_main_cluster%/*}"
-	at_exit+=(forget_no_main_cluster)
-	echo 'create_main_cluster = false' | $sudo tee "$no_main_cluster" >/dev/null
+	start_nothing
 	quietly "apt-get install $(echo $missing)" \
 		$sudo env DEBIAN_FRONTEND=noninteractive \
 		apt-get -q -y --no-install-recommends install $missing
-	forget_no_main_cluster
+	start_as_usual
 	unset 'at_exit[-1]'
 
 	find_pg_config
