@@ -16,7 +16,7 @@ int sm_guc_memory = 64;
 int sm_guc_max_maps = 128;
 bool sm_guc_enabled = true;
 int sm_guc_maintenance_interval = 5000;
-static int promote_ratio = 30;
+static int promote_ratio = 0;
 static int compact_ratio = 30;
 
 static void
@@ -47,7 +47,7 @@ sm_guc_init(void)
 	DefineCustomIntVariable(
 		"syncmap.promote_ratio",
 		"New keys move to the read index when they pass this percentage of a shard's keys.",
-		NULL, &promote_ratio, 30, 0, 100, PGC_SIGHUP, 0, NULL, assign_promote_ratio,
+		"0: they go there directly.", &promote_ratio, 0, 0, 100, PGC_SIGHUP, 0, NULL, assign_promote_ratio,
 		NULL);
 	DefineCustomIntVariable(
 		"syncmap.compact_ratio",

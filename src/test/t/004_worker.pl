@@ -30,8 +30,11 @@ ok(becomes(q(SELECT wait_event_type = 'Extension' FROM pg_stat_activity WHERE ba
 	'it waits, and says so');
 
 # new keys are promoted though nobody writes or reads any more
-fill('m', 100);
-ok(becomes(q(SELECT dirty_entries = 0 FROM syncmap.stat_map)), 'dirty keys are promoted');
+sql(q(SELECT syncmap.create('dirty', promote_ratio => 100)));
+fill('dirty', 100);
+ok(becomes(q(SELECT dirty_entries = 0 FROM syncmap.stat_map WHERE relname = 'dirty')), 'dirty keys are promoted');
+cmp_ok(stat_of('promotions', 'dirty'), '>', 0, 'and counted');
+sql(q(DROP FOREIGN TABLE dirty));
 
 # what has expired is taken out, and its memory is given back
 sql(q(SELECT syncmap.clear('m')));

@@ -189,8 +189,9 @@ sm_host_detach(sm_host *host)
 }
 
 void
-sm_host_prepare_bench(const sm_host *host)
+sm_host_prepare_bench(sm_host *host)
 {
+	host->engine.promote_ratio = 0;
 	state->scribbles = false;
 	memset(host->engine.arena.base, 0, host->engine.arena.size);
 }

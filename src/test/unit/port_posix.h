@@ -44,11 +44,11 @@ extern void sm_host_attach(sm_host *host, int fd);
 extern void sm_host_detach(sm_host *host);
 
 /*
- * For benches: touches every page of the arena, which must not be in use yet,
- * and no longer overwrites pages that are given back.  Tests want that: a host
- * may keep its books in free pages, as PostgreSQL's does.
+ * For benches: the settings that are the extension's by default.  Touches every page of
+ * the arena, which must not be in use yet, and no longer overwrites pages that are given
+ * back.  Tests want that: a host may keep its books in free pages, as PostgreSQL's does.
  */
-extern void sm_host_prepare_bench(const sm_host *host);
+extern void sm_host_prepare_bench(sm_host *host);
 
 extern uint32_t sm_host_free_pages(void);
 
