@@ -5,9 +5,9 @@
 //
 //	peer_go sync.Map|Mutex|RWMutex KEYS THREADS SECONDS WORKLOAD...
 //
-// A key for sync.Map is an interface; making one for each call would allocate, so they are
-// made before. A value is a slice that nobody changes, a put makes a new one, and a get
-// copies it out. The counter is an atomic number that the map leads to.
+// Keys and values are arrays, as Go keeps them best: a map has them in its table, and
+// sync.Map, which keeps interfaces, allocates the key and the value of each put, but none
+// for a get. The counter of sync.Map is an atomic number that the map leads to.
 package main
 
 import (
@@ -26,29 +26,27 @@ import (
 const valueLen = 96
 
 type key [16]byte
+type value [valueLen]byte
 
 type table interface {
-	get(number uint64, to []byte) bool
-	put(number uint64, value []byte)
-	remove(number uint64)
-	increment(number uint64)
+	get(k key, to *value) bool
+	put(k key, v value)
+	remove(k key)
+	increment()
 }
-
-var keys []key
-var anyKeys []any
 
 type syncMap struct{ m sync.Map }
 
-func (t *syncMap) get(number uint64, to []byte) bool {
-	v, ok := t.m.Load(anyKeys[number])
+func (t *syncMap) get(k key, to *value) bool {
+	v, ok := t.m.Load(k)
 	if ok {
-		copy(to, v.([]byte))
+		*to = *v.(*value)
 	}
 	return ok
 }
-func (t *syncMap) put(number uint64, value []byte) { t.m.Store(anyKeys[number], value) }
-func (t *syncMap) remove(number uint64)            { t.m.Delete(anyKeys[number]) }
-func (t *syncMap) increment(number uint64) {
+func (t *syncMap) put(k key, v value) { t.m.Store(k, &v) }
+func (t *syncMap) remove(k key)       { t.m.Delete(k) }
+func (t *syncMap) increment() {
 	v, ok := t.m.Load("counter")
 	if !ok {
 		v, _ = t.m.LoadOrStore("counter", new(atomic.Int64))
@@ -58,28 +56,28 @@ func (t *syncMap) increment(number uint64) {
 
 type mutexMap struct {
 	lock    sync.Mutex
-	m       map[key][]byte
+	m       map[key]value
 	counter map[string]int64
 }
 
-func (t *mutexMap) get(number uint64, to []byte) bool {
+func (t *mutexMap) get(k key, to *value) bool {
 	t.lock.Lock()
-	v, ok := t.m[keys[number]]
-	copy(to, v)
+	v, ok := t.m[k]
+	*to = v
 	t.lock.Unlock()
 	return ok
 }
-func (t *mutexMap) put(number uint64, value []byte) {
+func (t *mutexMap) put(k key, v value) {
 	t.lock.Lock()
-	t.m[keys[number]] = value
+	t.m[k] = v
 	t.lock.Unlock()
 }
-func (t *mutexMap) remove(number uint64) {
+func (t *mutexMap) remove(k key) {
 	t.lock.Lock()
-	delete(t.m, keys[number])
+	delete(t.m, k)
 	t.lock.Unlock()
 }
-func (t *mutexMap) increment(number uint64) {
+func (t *mutexMap) increment() {
 	t.lock.Lock()
 	t.counter["counter"]++
 	t.lock.Unlock()
@@ -87,28 +85,28 @@ func (t *mutexMap) increment(number uint64) {
 
 type rwMutexMap struct {
 	lock    sync.RWMutex
-	m       map[key][]byte
+	m       map[key]value
 	counter map[string]int64
 }
 
-func (t *rwMutexMap) get(number uint64, to []byte) bool {
+func (t *rwMutexMap) get(k key, to *value) bool {
 	t.lock.RLock()
-	v, ok := t.m[keys[number]]
-	copy(to, v)
+	v, ok := t.m[k]
+	*to = v
 	t.lock.RUnlock()
 	return ok
 }
-func (t *rwMutexMap) put(number uint64, value []byte) {
+func (t *rwMutexMap) put(k key, v value) {
 	t.lock.Lock()
-	t.m[keys[number]] = value
+	t.m[k] = v
 	t.lock.Unlock()
 }
-func (t *rwMutexMap) remove(number uint64) {
+func (t *rwMutexMap) remove(k key) {
 	t.lock.Lock()
-	delete(t.m, keys[number])
+	delete(t.m, k)
 	t.lock.Unlock()
 }
-func (t *rwMutexMap) increment(number uint64) {
+func (t *rwMutexMap) increment() {
 	t.lock.Lock()
 	t.counter["counter"]++
 	t.lock.Unlock()
@@ -171,43 +169,49 @@ func check(ok bool, what string) {
 	}
 }
 
-func newValue(number uint64) []byte {
-	value := make([]byte, valueLen)
-	binary.LittleEndian.PutUint64(value[8:], number)
-	return value
+func newKey(number uint64) (k key) {
+	binary.LittleEndian.PutUint64(k[:], mix(number))
+	binary.LittleEndian.PutUint64(k[8:], number)
+	return
 }
 
-func call(t table, workload string, reads uint64, r *random, to []byte) {
+func get(t table, number uint64, to *value) {
+	check(t.get(newKey(number), to) && binary.LittleEndian.Uint64(to[8:]) == number, "a key is missing")
+}
+
+func put(t table, number uint64) {
+	var v value
+	binary.LittleEndian.PutUint64(v[8:], number)
+	t.put(newKey(number), v)
+}
+
+func call(t table, workload string, reads uint64, r *random, to *value) {
 	dice := r.next() % 100
-	get := func(number uint64) {
-		check(t.get(number, to) && binary.LittleEndian.Uint64(to[8:]) == number, "a key is missing")
-	}
 	switch workload {
 	case "miss":
-		check(!t.get(nkeys+1+r.draw(), to), "what nobody put is there")
+		check(!t.get(newKey(nkeys+1+r.draw()), to), "what nobody put is there")
 	case "hot":
 		if dice < reads {
-			get(7)
+			get(t, 7, to)
 		} else {
-			t.put(7, newValue(7))
+			put(t, 7)
 		}
 	case "counter":
-		t.increment(nkeys)
+		t.increment()
 	case "remove":
 		number := r.draw()
 		if dice < reads {
-			t.get(number, to)
+			t.get(newKey(number), to)
 		} else if dice < reads+(100-reads)/2 {
-			t.put(number, newValue(number))
+			put(t, number)
 		} else {
-			t.remove(number)
+			t.remove(newKey(number))
 		}
 	default:
 		if dice < reads {
-			get(r.draw())
+			get(t, r.draw(), to)
 		} else {
-			number := r.draw()
-			t.put(number, newValue(number))
+			put(t, r.draw())
 		}
 	}
 }
@@ -225,13 +229,13 @@ func measure(name string, t table, workload string, threads uint64, seconds floa
 			defer all.Done()
 			runtime.LockOSThread()
 			r := &random{state: i + 1}
-			to := make([]byte, valueLen)
+			to := new(value)
 			n := uint64(0)
 			taken := make([]time.Duration, 0, 1<<20)
 			if workload == "insert" {
 				for number := i; number < nkeys; number += threads {
 					began := time.Now()
-					t.put(number, newValue(number))
+					put(t, number)
 					if took := time.Since(began); n%32 == 0 {
 						taken = append(taken, took)
 					}
@@ -278,6 +282,7 @@ func measure(name string, t table, workload string, threads uint64, seconds floa
 		return taken[int(float64(len(taken)-1)*share)].Nanoseconds()
 	}
 	var memory runtime.MemStats
+	runtime.GC()
 	runtime.ReadMemStats(&memory)
 	fmt.Printf("{\"peer\": \"%s\", \"keys\": %d, \"threads\": %d, \"distribution\": \"%s\", \"workload\": \"%s\", "+
 		"\"mops\": %.3f, \"p50\": %d, \"p99\": %d, \"p999\": %d, \"memory\": %d}\n",
@@ -298,19 +303,9 @@ func main() {
 		t = &syncMap{}
 		name = "Go sync.Map"
 	case "Mutex":
-		t = &mutexMap{m: make(map[key][]byte), counter: make(map[string]int64)}
+		t = &mutexMap{m: make(map[key]value), counter: make(map[string]int64)}
 	default:
-		t = &rwMutexMap{m: make(map[key][]byte), counter: make(map[string]int64)}
-	}
-	for i := uint64(0); i < 2*nkeys+2; i++ {
-		var k key
-		binary.LittleEndian.PutUint64(k[:], mix(i))
-		binary.LittleEndian.PutUint64(k[8:], i)
-		if os.Args[1] == "sync.Map" {
-			anyKeys = append(anyKeys, k)
-		} else {
-			keys = append(keys, k)
-		}
+		t = &rwMutexMap{m: make(map[key]value), counter: make(map[string]int64)}
 	}
 	inserts := false
 	for _, workload := range os.Args[5:] {
