@@ -265,22 +265,36 @@ RESET syncmap.enabled;
 SELECT syncmap.count('m'), syncmap.contains('m', 'off');
 
 -- options: per map, at once, or with a notice
-SELECT syncmap.create('o', shards => 4, promote_ratio => 0);
-SELECT sum(syncmap.put('o', 'k' || i, 'v')::int) FROM generate_series(1, 100) i;
-SELECT shards, dirty_entries FROM syncmap.stat_map WHERE relname = 'o';
+-- are new keys of o dirty?  Again and again, since the worker may come and promote them
+CREATE FUNCTION becomes_dirty() RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+	FOR i IN 1..100 LOOP
+		PERFORM syncmap.put('o', gen_random_uuid()::text, 'v');
+		IF (SELECT dirty_entries FROM syncmap.stat_map WHERE relname = 'o') > 0 THEN
+			RETURN true;
+		END IF;
+	END LOOP;
+	RETURN false;
+END $$;
+SELECT syncmap.create('o', shards => 4, promote_ratio => 100);
+SELECT becomes_dirty();
 ALTER FOREIGN TABLE o OPTIONS (SET shards '8');
 SELECT shards FROM syncmap.stat_map WHERE relname = 'o';
 SELECT syncmap.clear('o');
-ALTER FOREIGN TABLE o OPTIONS (SET shards '64', SET promote_ratio '100');
-SELECT sum(syncmap.put('o', 'k' || i, 'v')::int) FROM generate_series(1, 100) i;
+ALTER FOREIGN TABLE o OPTIONS (SET shards '64', SET promote_ratio '0');
+SELECT becomes_dirty();
 SELECT shards FROM syncmap.stat_map WHERE relname = 'o';
 SELECT count(*) FROM o;
+ALTER FOREIGN TABLE o OPTIONS (SET promote_ratio '50');
+SELECT becomes_dirty();
 ALTER FOREIGN TABLE o OPTIONS (DROP promote_ratio);
+SELECT syncmap.clear('o');
+SELECT becomes_dirty();
 
 DROP VIEW v, plain;
 DROP FOREIGN TABLE m, n, four, t, o;
 DROP TABLE accounts, big;
-DROP FUNCTION plan, cache, shout;
+DROP FUNCTION plan, cache, shout, becomes_dirty;
 DROP COLLATION any_case;
 
 -- a join on the key and on another column of the same equivalence class

@@ -8,10 +8,10 @@
 CREATE EXTENSION syncmap;
 
 SELECT syncmap.create('strong', eviction => 'none', shards => 4),
-	syncmap.create('ordered', eviction => 'none', ordered => true, consistent => true),
+	syncmap.create('ordered', eviction => 'none', ordered => true, consistent => true, promote_ratio => 0),
 	syncmap.create('evicting', max_memory => '2MB', ordered => true),
-	syncmap.create('expiring', ttl => '2 s', shards => 2),
-	syncmap.create('alone0', eviction => 'none'), syncmap.create('alone1', eviction => 'none', ordered => true),
+	syncmap.create('expiring', ttl => '2 s', shards => 2, promote_ratio => 0),
+	syncmap.create('alone0', eviction => 'none', promote_ratio => 0), syncmap.create('alone1', eviction => 'none', ordered => true),
 	syncmap.create('alone2', eviction => 'none', shards => 1), syncmap.create('alone3');
 
 CREATE UNLOGGED TABLE expected (map text, key text COLLATE "C", value text, PRIMARY KEY (map, key)) WITH (fillfactor = 50);

@@ -3,7 +3,8 @@
  *	  A model of the protocol by which readers get a key without a lock, for spin.
  *
  * One shard, and one key of it: one or two READERS that get it once, and a writer (writers take
- * turns by a lock) that does up to OPS of these: puts it, anew or in place; deletes it;
+ * turns by a lock) that does up to OPS of these: puts it, anew or in place, and if it is a new
+ * key into dirty or into read, as promote_ratio wants it at the moment; deletes it;
  * promotes; grows; moves its entry, as compaction does; moves its slot to the front of its
  * chain, as the removal of another key does; clears the shard; drops the map, after which
  * another map has the shard and puts the same key; and gives free memory to somebody who
@@ -215,7 +216,9 @@ inline put(v)
 	:: b == 0 ->
 		if
 		:: ROOT(dirty) == 0 -> take_bucket(b); publish(dirty, b)
-		:: else -> b = ROOT(dirty)
+		:: ROOT(dirty) != 0 -> b = ROOT(dirty)
+		:: ROOT(read) == 0 -> take_bucket(b); publish(read, b)
+		:: ROOT(read) != 0 -> b = ROOT(read)
 		fi;
 		take_entry(e, v);
 		set_slot(b, e)

@@ -12,9 +12,12 @@ $node->init;
 $node->append_conf('postgresql.conf', q(
 shared_preload_libraries = 'syncmap'
 syncmap.memory = 64MB
-syncmap.promote_ratio = 5
 syncmap.compact_ratio = 5
 ));
+# new keys go into the read index at once, or wait for their promotion
+my $promote_ratio = int(rand(2)) * 5;
+note "promote_ratio $promote_ratio";
+$node->append_conf('postgresql.conf', "syncmap.promote_ratio = $promote_ratio");
 $node->start;
 $node->safe_psql('postgres', q(
 CREATE EXTENSION syncmap;

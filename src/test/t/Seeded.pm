@@ -1,5 +1,5 @@
 # Seeded.pm: what tests with random operations need.  A server with small maps that
-# work hard, draws whose seed is SEED, SQL that draws by it, too, and sessions of psql
+# work hard, with promotion for every other seed, draws whose seed is SEED, SQL that draws by it, too, and sessions of psql
 # and of pgbench beside it.
 package Seeded;
 use strict;
@@ -28,13 +28,13 @@ sub start_server
 	$node->append_conf('postgresql.conf', q(
 shared_preload_libraries = 'syncmap'
 syncmap.memory = 64MB
-syncmap.promote_ratio = 5
 syncmap.compact_ratio = 5
 syncmap.maintenance_interval = 200ms
 client_encoding = UTF8
 jit = off
 log_line_prefix = '%m [%p] %e %q%a '
 ));
+	$node->append_conf('postgresql.conf', 'syncmap.promote_ratio = ' . ($seed % 2 ? 5 : 0));
 	$node->append_conf('postgresql.conf', $settings) if defined $settings;
 	$node->start;
 	sql(q(
