@@ -23,18 +23,25 @@
 #define WORD_PAGES 64 /* pages in a word of the bitmap */
 
 /*
- * How often a lock is tried before the thread sleeps, a moment apart: none in tests, some
- * in benches, since the other maps' locks do so, too.
+ * A shard's lock, on a line of its own as in PostgreSQL.  Whoever waits for it sleeps; in
+ * benches (-DSPINLOCKS) he spins, since the other maps' writers do so, and shared is as
+ * good as exclusive: only a reader that has failed many times asks for it.
  */
-#ifndef SPINS
-#define SPINS 0
+typedef union shard_lock
+{
+#ifdef SPINLOCKS
+	pthread_spinlock_t lock;
+#else
+	pthread_rwlock_t lock;
 #endif
+	char line[128];
+} shard_lock;
 
 /* At the mapping's start; the offsets are from there. */
 typedef struct shared
 {
 	uint64_t length;
-	uint64_t locks; /* pthread_rwlock_t[nshards] */
+	uint64_t locks; /* shard_lock[nshards] */
 	uint64_t table; /* sm_shard[nshards] */
 	uint64_t bitmap;
 	uint64_t marks;
@@ -56,7 +63,7 @@ typedef struct shared
 
 /* Where they are in this process. */
 static shared *state;
-static pthread_rwlock_t *locks;
+static shard_lock *locks;
 static uint64_t *bitmap;
 
 _Thread_local volatile sig_atomic_t sm_host_held;
@@ -88,7 +95,7 @@ set_addresses(sm_host *host)
 	char *base = host->mapping;
 
 	state = host->mapping;
-	locks = (pthread_rwlock_t *) (base + state->locks);
+	locks = (shard_lock *) (base + state->locks);
 	bitmap = (uint64_t *) (base + state->bitmap);
 	host->length = state->length;
 	host->engine = (sm_engine) {
@@ -105,21 +112,33 @@ set_addresses(sm_host *host)
 }
 
 static void
+init_shard_locks(uint32_t nshards)
+{
+#ifdef SPINLOCKS
+	for (uint32_t i = 0; i < nshards; i++)
+		pthread_spin_init(&locks[i].lock, PTHREAD_PROCESS_SHARED);
+#else
+	pthread_rwlockattr_t rwlock;
+
+	pthread_rwlockattr_init(&rwlock);
+	pthread_rwlockattr_setpshared(&rwlock, PTHREAD_PROCESS_SHARED);
+	for (uint32_t i = 0; i < nshards; i++)
+		pthread_rwlock_init(&locks[i].lock, &rwlock);
+	pthread_rwlockattr_destroy(&rwlock);
+#endif
+}
+
+static void
 init_locks(uint32_t nshards)
 {
 	pthread_mutexattr_t mutex;
-	pthread_rwlockattr_t rwlock;
 
 	pthread_mutexattr_init(&mutex);
 	pthread_mutexattr_setpshared(&mutex, PTHREAD_PROCESS_SHARED);
 	pthread_mutex_init(&state->mutex, &mutex);
 	pthread_mutexattr_destroy(&mutex);
 
-	pthread_rwlockattr_init(&rwlock);
-	pthread_rwlockattr_setpshared(&rwlock, PTHREAD_PROCESS_SHARED);
-	for (uint32_t i = 0; i < nshards; i++)
-		pthread_rwlock_init(&locks[i], &rwlock);
-	pthread_rwlockattr_destroy(&rwlock);
+	init_shard_locks(nshards);
 }
 
 static void
@@ -144,7 +163,7 @@ sm_host_create(sm_host *host, uint64_t arena_size, uint32_t nshards, int fd,
 	shared layout = {.nshards = nshards, .arena_size = arena_size, .npages = npages};
 
 	layout.locks = align_up(sizeof(shared), 128);
-	layout.table = align_up(layout.locks + nshards * sizeof(pthread_rwlock_t), 128);
+	layout.table = layout.locks + nshards * sizeof(shard_lock);
 	layout.bitmap = align_up(layout.table + sm_table_size(nshards), 128);
 	layout.marks = layout.bitmap + align_up(npages / 8 + 8, 8);
 	layout.arena = align_up(layout.marks + sm_marks_size(arena_size), SM_PAGE_SIZE);
@@ -326,8 +345,10 @@ sm_port_free_pages(uint32_t first, uint32_t npages)
 	unlock_pages();
 }
 
-/* No operation holds two shard locks (W2), nor pages before a shard. */
-/* Nobody holds two, but for a snapshot that takes a map's one after the other (W2). */
+/*
+ * No operation holds two shard locks, but for a snapshot that takes a map's one after the
+ * other (W2), nor pages before a shard.
+ */
 static void
 before_lock(uint32_t shard)
 {
@@ -343,26 +364,31 @@ void
 sm_port_lock_exclusive(uint32_t shard)
 {
 	before_lock(shard);
-	for (int spin = 0; spin < SPINS; spin++)
-	{
-		if (pthread_rwlock_trywrlock(&locks[shard]) == 0)
-			return;
-		for (volatile int wait = 0; wait < 600; wait++)
-			;
-	}
-	pthread_rwlock_wrlock(&locks[shard]);
+#ifdef SPINLOCKS
+	pthread_spin_lock(&locks[shard].lock);
+#else
+	pthread_rwlock_wrlock(&locks[shard].lock);
+#endif
 }
 
 void
 sm_port_lock_shared(uint32_t shard)
 {
 	before_lock(shard);
-	pthread_rwlock_rdlock(&locks[shard]);
+#ifdef SPINLOCKS
+	pthread_spin_lock(&locks[shard].lock);
+#else
+	pthread_rwlock_rdlock(&locks[shard].lock);
+#endif
 }
 
 void
 sm_port_unlock(uint32_t shard)
 {
-	pthread_rwlock_unlock(&locks[shard]);
+#ifdef SPINLOCKS
+	pthread_spin_unlock(&locks[shard].lock);
+#else
+	pthread_rwlock_unlock(&locks[shard].lock);
+#endif
 	sm_host_held--;
 }
