@@ -1,10 +1,8 @@
 /*
  * arena.c
- *	  Page runs, and copying between the arena and private memory.
+ *	  Page runs.
  */
 #include "arena.h"
-
-#include <string.h>
 
 #include "port.h"
 
@@ -67,85 +65,4 @@ sm_pages_free(uint64_t offset, uint32_t npages)
 {
 	sm_fence_release();
 	sm_port_free_pages((uint32_t) (offset / SM_PAGE_SIZE), npages);
-}
-
-/* Copies len bytes in; the last word is filled up with zeros. */
-void
-sm_copy_in(sm_word *to, const void *from, uint64_t len)
-{
-	const char *bytes = from;
-	uint64_t whole = len / 8;
-	uint64_t word;
-
-	for (uint64_t i = 0; i < whole; i++)
-	{
-		memcpy(&word, bytes + i * 8, 8);
-		sm_store(&to[i], word);
-	}
-	if (len % 8 != 0)
-	{
-		word = 0;
-		memcpy(&word, bytes + whole * 8, len % 8);
-		sm_store(&to[whole], word);
-	}
-}
-
-static inline void
-copy_word_out(char *to, const sm_word *from)
-{
-	uint64_t word = sm_load(from);
-
-	memcpy(to, &word, 8);
-}
-
-/*
- * Copies len bytes out.  They may be torn: the caller validates afterwards.  Four words
- * a turn, since no compiler joins atomic loads.
- */
-void
-sm_copy_out(void *to, const sm_word *from, uint64_t len)
-{
-	char *bytes = to;
-	uint64_t whole = len / 8;
-	uint64_t word;
-	uint64_t i = 0;
-
-	for (; i + 4 <= whole; i += 4)
-	{
-		copy_word_out(bytes + i * 8, &from[i]);
-		copy_word_out(bytes + i * 8 + 8, &from[i + 1]);
-		copy_word_out(bytes + i * 8 + 16, &from[i + 2]);
-		copy_word_out(bytes + i * 8 + 24, &from[i + 3]);
-	}
-	for (; i < whole; i++)
-		copy_word_out(bytes + i * 8, &from[i]);
-	if (len % 8 != 0)
-	{
-		word = sm_load(&from[whole]);
-		memcpy(bytes + whole * 8, &word, len % 8);
-	}
-}
-
-/* Are the len bytes stored by sm_copy_in these ones? */
-bool
-sm_equal(const sm_word *stored, const void *bytes, uint64_t len)
-{
-	const char *given = bytes;
-	uint64_t whole = len / 8;
-	uint64_t word;
-
-	for (uint64_t i = 0; i < whole; i++)
-	{
-		memcpy(&word, given + i * 8, 8);
-		if (sm_load(&stored[i]) != word)
-			return false;
-	}
-	if (len % 8 != 0)
-	{
-		word = 0;
-		memcpy(&word, given + whole * 8, len % 8);
-		if (sm_load(&stored[whole]) != word)
-			return false;
-	}
-	return true;
 }

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define SM_PAGE_SIZE  4096
 #define SM_PAGE_WORDS (SM_PAGE_SIZE / 8)
@@ -35,6 +36,10 @@
 #ifndef SM_STEP
 #define SM_STEP() ((void) 0)
 #endif
+
+/* What the compiler is not to decide: the path of a get is inline, what is rare is not. */
+#define SM_INLINE	static inline __attribute__((always_inline))
+#define SM_NOINLINE __attribute__((noinline))
 
 typedef _Atomic uint64_t sm_word;
 
@@ -115,8 +120,93 @@ extern uint64_t sm_pages_alloc_upto(uint32_t want, uint32_t least, uint32_t *got
 extern uint64_t sm_page_alloc_zeroed(const sm_arena *arena);
 extern void sm_pages_free(uint64_t offset, uint32_t npages);
 
-extern void sm_copy_in(sm_word *to, const void *from, uint64_t len);
-extern void sm_copy_out(void *to, const sm_word *from, uint64_t len);
-extern bool sm_equal(const sm_word *stored, const void *bytes, uint64_t len);
+static inline void
+sm_copy_word_in(sm_word *to, const char *from)
+{
+	uint64_t word;
+
+	memcpy(&word, from, 8);
+	sm_store(to, word);
+}
+
+/*
+ * Copies len bytes in; the last word is filled up with zeros.  Here and below four words
+ * a turn, since no compiler joins atomic accesses.
+ */
+static inline void
+sm_copy_in(sm_word *to, const void *from, uint64_t len)
+{
+	const char *bytes = from;
+
+	for (; len >= 32; len -= 32, bytes += 32, to += 4)
+	{
+		sm_copy_word_in(to, bytes);
+		sm_copy_word_in(to + 1, bytes + 8);
+		sm_copy_word_in(to + 2, bytes + 16);
+		sm_copy_word_in(to + 3, bytes + 24);
+	}
+	for (; len >= 8; len -= 8, bytes += 8, to++)
+		sm_copy_word_in(to, bytes);
+	if (len > 0)
+	{
+		uint64_t word = 0;
+
+		memcpy(&word, bytes, len);
+		sm_store(to, word);
+	}
+}
+
+static inline void
+sm_copy_word_out(char *to, const sm_word *from)
+{
+	uint64_t word = sm_load(from);
+
+	memcpy(to, &word, 8);
+}
+
+/* Copies len bytes out.  They may be torn: the caller validates afterwards. */
+static inline void
+sm_copy_out(void *to, const sm_word *from, uint64_t len)
+{
+	char *bytes = to;
+
+	for (; len >= 32; len -= 32, bytes += 32, from += 4)
+	{
+		sm_copy_word_out(bytes, from);
+		sm_copy_word_out(bytes + 8, from + 1);
+		sm_copy_word_out(bytes + 16, from + 2);
+		sm_copy_word_out(bytes + 24, from + 3);
+	}
+	for (; len >= 8; len -= 8, bytes += 8, from++)
+		sm_copy_word_out(bytes, from);
+	if (len > 0)
+	{
+		uint64_t word = sm_load(from);
+
+		memcpy(bytes, &word, len);
+	}
+}
+
+/* Are the len bytes stored by sm_copy_in these ones? */
+static inline bool
+sm_equal(const sm_word *stored, const void *bytes, uint64_t len)
+{
+	const char *given = bytes;
+	uint64_t word;
+
+	for (; len >= 8; len -= 8, given += 8, stored++)
+	{
+		memcpy(&word, given, 8);
+		if (sm_load(stored) != word)
+			return false;
+	}
+	if (len > 0)
+	{
+		word = 0;
+		memcpy(&word, given, len);
+		return sm_load(stored) == word;
+	}
+	return true;
+}
 
 #endif /* SM_ARENA_H */

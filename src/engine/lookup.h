@@ -21,6 +21,25 @@ typedef struct sm_found
 } sm_found;
 
 /*
+ * The slots of a bucket that have a tag, a bit each, and its last slot.  No branch
+ * depends on which slot it is: a processor that had guessed it wrong would throw away
+ * what it has begun of the lookups that follow, and wait for memory once more.
+ */
+SM_INLINE unsigned
+sm_bucket_match(const sm_bucket *bucket, uint32_t tag, uint64_t *last)
+{
+	unsigned match = 0;
+
+#pragma GCC unroll 7
+	for (int i = 0; i < SM_SLOTS; i++)
+	{
+		*last = sm_load(&bucket->slots[i]);
+		match |= (unsigned) (sm_slot_tag(*last) == tag) << i;
+	}
+	return match;
+}
+
+/*
  * Walks some buckets of a chain in search of a key.  Returns true if a slot
  * leads to it.  Returns false with *bucket NULL at the chain's end; otherwise
  * *bucket is where to go on, and a reader validates before it does: what it
@@ -31,7 +50,7 @@ typedef struct sm_found
  * Nothing that is loaded here is used as an address before it is checked to
  * lie in the arena, header and key together.  (R4)
  */
-static inline bool
+SM_INLINE bool
 sm_chain_find(const sm_arena *arena, const sm_bucket **bucket, uint32_t tag,
 			  sm_bytes key, const sm_mark *marks, sm_found *found)
 {
@@ -39,28 +58,26 @@ sm_chain_find(const sm_arena *arena, const sm_bucket **bucket, uint32_t tag,
 
 	for (int links = 0; at != NULL && links < SM_LINKS_BETWEEN_VALIDATIONS; links++)
 	{
-		uint64_t last = 0;
+		uint64_t last;
 
-		for (int i = 0; i < SM_SLOTS; i++)
+		for (unsigned match = sm_bucket_match(at, tag, &last); match != 0;
+			 match &= match - 1)
 		{
-			uint64_t slot = last = sm_load(&at->slots[i]);
-			uint64_t entry;
+			const sm_word *slot = &at->slots[__builtin_ctz(match)];
+			uint64_t entry = sm_slot_entry(sm_load(slot));
 			uint64_t head;
 
-			if (sm_slot_tag(slot) != tag || slot == 0)
+			/* tag 0 fits empty slots, too; there is no entry at 0 */
+			if (entry == 0 || !sm_in_arena(arena, entry, 8 + sm_pad(key.len)))
 				continue;
-			entry = sm_slot_entry(slot);
-			if (!sm_in_arena(arena, entry, 8 + sm_pad(key.len)))
-				continue;
-			/* the value mostly begins in the next line: fetch all at once */
-			__builtin_prefetch(arena->base + entry + 64);
+			sm_entry_prefetch(arena, entry);
 			if (marks != NULL)
 				__builtin_prefetch((const char *) &marks[entry / SM_MARK_BYTES]);
 			head = sm_load(sm_at(arena, entry));
 			if (sm_head_key_len(head) != key.len ||
 				!sm_equal(sm_at(arena, entry) + 1, key.data, key.len))
 				continue;
-			*found = (sm_found) {(sm_word *) &at->slots[i], entry, head};
+			*found = (sm_found) {(sm_word *) slot, entry, head};
 			return true;
 		}
 		at = last & SM_LINK ? sm_index_follow(arena, last) : NULL;

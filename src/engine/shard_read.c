@@ -25,12 +25,18 @@
 /* A flush of its other counts, where the host does not do it before. */
 #define READS_FLUSHED (1 << 16)
 
-typedef enum search_result
+/* What came of a search, or of a try. */
+typedef struct answer
 {
-	DONE,	   /* *status holds the answer */
-	NOT_THERE, /* the chain was walked to its end: not validated */
-	CHANGED	   /* start again */
-} search_result;
+	enum
+	{
+		DONE,	   /* the key is there, or was there and has expired: validated */
+		NOT_THERE, /* the chain was walked to its end: not validated */
+		CHANGED	   /* start again */
+	} how;
+	sm_status status; /* DONE: of the call */
+	uint64_t entry;	  /* SM_FOUND: where, for its mark */
+} answer;
 
 /* An index as one try sees it. */
 typedef struct index_view
@@ -80,9 +86,9 @@ look(const sm_request *request, const sm_word *where, uint32_t tag, index_view *
 }
 
 /* Copies a value from its extents, validating before each run is believed. */
-static bool
-copy_extents(const sm_request *request, const index_view *view, uint64_t place,
-			 void *to, uint64_t len)
+static SM_NOINLINE bool
+copy_extents(const sm_request *request, index_view view, uint64_t place, void *to,
+			 uint64_t len)
 {
 	const sm_arena *arena = &request->engine->arena;
 	char *bytes = to;
@@ -95,7 +101,7 @@ copy_extents(const sm_request *request, const index_view *view, uint64_t place,
 	{
 		uint64_t part;
 
-		if (!validate(request, view))
+		if (!validate(request, &view))
 			return false;
 		part = sm_extent_read(arena, &run, bytes, len);
 		if (part == 0)
@@ -107,7 +113,7 @@ copy_extents(const sm_request *request, const index_view *view, uint64_t place,
 }
 
 /* Copies the value of an entry; the caller validates afterwards. */
-static inline bool
+SM_INLINE bool
 copy_value(const sm_request *request, const index_view *view, uint64_t entry,
 		   uint64_t head, void *to)
 {
@@ -116,75 +122,72 @@ copy_value(const sm_request *request, const index_view *view, uint64_t entry,
 	uint64_t len = sm_head_value_len(head);
 
 	if (head & SM_HEAD_LARGE)
-		return copy_extents(request, view, place, to, len);
+		return copy_extents(request, *view, place, to, len);
 	if (!sm_in_arena(arena, place, sm_pad(len)))
 		return false;
 	sm_copy_out(to, sm_at(arena, place), len);
 	return true;
 }
 
-/* What a get is to find out; pointers may be NULL. */
-typedef struct wanted
-{
-	sm_buffer *value;
-	int64_t *expires;
-	uint64_t entry; /* where the key was found, for its mark */
-} wanted;
+/* When what has expired did so, as live_until says it. */
+#define LONG_AGO INT64_MIN
 
-/* Has the entry expired?  Only an entry that may costs a look at the clock. */
-static inline bool
-has_expired(const sm_request *request, uint64_t entry, uint64_t head, wanted *want)
+/*
+ * When an entry expires, SM_NEVER, or LONG_AGO: also for garbage, since the validation
+ * that follows tells (R4).  Only an entry that may expire costs a look at the clock.
+ */
+static inline int64_t
+live_until(const sm_request *request, uint64_t entry, uint64_t head)
 {
 	const sm_arena *arena = &request->engine->arena;
-	int64_t expires = SM_NEVER;
+	int64_t expires;
 
-	if (head & SM_HEAD_EXPIRES)
-	{
-		/* garbage looks expired: the validation that follows tells (R4) */
-		if (!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
-			return true;
-		expires = sm_entry_expires(arena, entry, head);
-		if (expires <= sm_port_now())
-			return true;
-	}
-	if (want->expires != NULL)
-		*want->expires = expires;
-	return false;
+	if (!(head & SM_HEAD_EXPIRES))
+		return SM_NEVER;
+	if (!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
+		return LONG_AGO;
+	expires = sm_entry_expires(arena, entry, head);
+	return expires > sm_port_now() ? expires : LONG_AGO;
 }
 
-/* Searches a viewed index for the key, and copies what is wanted of it. */
-static inline search_result
-search(const sm_request *request, const index_view *view, wanted *want,
-	   sm_status *status)
+/* Searches a viewed index for the key, and copies what is wanted of it, see sm_shard_get. */
+SM_INLINE answer
+search(const sm_request *request, const index_view *view, sm_buffer *value,
+	   int64_t *expires)
 {
-	sm_buffer *value = want->value;
 	const sm_bucket *bucket = view->probe.bucket;
-	sm_found found;
+	answer found = {DONE, SM_FOUND, 0};
 
 	while (bucket != NULL)
 	{
+		sm_found at;
+
 		if (sm_chain_find(&request->engine->arena, &bucket, request->tag, request->key,
-						  request->map->evicts ? request->engine->marks : NULL, &found))
+						  request->map->evicts ? request->engine->marks : NULL, &at))
 		{
-			*status = SM_FOUND;
-			want->entry = found.entry;
-			if (has_expired(request, found.entry, found.head, want))
-				*status = SM_ABSENT;
+			int64_t until = live_until(request, at.entry, at.head);
+
+			found.entry = at.entry;
+			if (until == LONG_AGO)
+				found.status = SM_ABSENT;
 			else if (value != NULL)
 			{
-				value->len = sm_head_value_len(found.head);
+				value->len = sm_head_value_len(at.head);
 				if (value->len > value->size)
-					*status = SM_TOO_SMALL;
-				else if (!copy_value(request, view, found.entry, found.head,
-									 value->data))
-					return CHANGED;
+					found.status = SM_TOO_SMALL;
+				else if (!copy_value(request, view, at.entry, at.head, value->data))
+					return (answer) {.how = CHANGED};
 			}
-			return validate(request, view) ? DONE : CHANGED;
+			if (!validate(request, view))
+				return (answer) {.how = CHANGED};
+			if (expires != NULL)
+				*expires = until;
+			return found;
 		}
 		if (bucket != NULL && !validate(request, view))
-			return CHANGED;
+			return (answer) {.how = CHANGED};
 	}
-	return NOT_THERE;
+	return (answer) {.how = NOT_THERE};
 }
 
 /* Counts a lookup that had to look into dirty, towards the next promotion. */
@@ -202,28 +205,23 @@ count_miss(const sm_request *request)
 	}
 }
 
-static inline bool
-try_get(const sm_request *request, wanted *want, sm_status *status)
+/* What is left of a try when the key is not in read. */
+static SM_NOINLINE answer
+try_dirty(const sm_request *request, index_view read, sm_buffer *value,
+		  int64_t *expires)
 {
-	const sm_shard *shard = request->shard;
-	index_view read;
 	index_view dirty;
-	search_result result;
 
-	if (!look(request, &shard->read, request->tag, &read))
-		return false;
-	result = search(request, &read, want, status);
-	if (result != NOT_THERE)
-		return result == DONE;
-
-	if (!look(request, &shard->dirty, request->tag, &dirty))
-		return false;
+	if (!look(request, &request->shard->dirty, request->tag, &dirty))
+		return (answer) {.how = CHANGED};
 	if (sm_index_root(dirty.word) != 0)
 	{
+		answer found;
+
 		count_miss(request);
-		result = search(request, &dirty, want, status);
-		if (result != NOT_THERE)
-			return result == DONE;
+		found = search(request, &dirty, value, expires);
+		if (found.how != NOT_THERE)
+			return found;
 	}
 
 	/*
@@ -231,12 +229,21 @@ try_get(const sm_request *request, wanted *want, sm_status *status)
 	 * the other one, so both must have stayed as they were from before dirty
 	 * was looked at until after it: dirty is validated first, read last (R2).
 	 */
-	if (!validate(request, &dirty))
-		return false;
-	if (!validate(request, &read))
-		return false;
-	*status = SM_ABSENT;
-	return true;
+	if (!validate(request, &dirty) || !validate(request, &read))
+		return (answer) {.how = CHANGED};
+	return (answer) {DONE, SM_ABSENT, 0};
+}
+
+SM_INLINE answer
+try_get(const sm_request *request, sm_buffer *value, int64_t *expires)
+{
+	index_view read;
+	answer found;
+
+	if (!look(request, &request->shard->read, request->tag, &read))
+		return (answer) {.how = CHANGED};
+	found = search(request, &read, value, expires);
+	return found.how != NOT_THERE ? found : try_dirty(request, read, value, expires);
 }
 
 static inline void
@@ -249,19 +256,48 @@ pause_a_moment(void)
 #endif
 }
 
-/* Counts a lookup that is done, and leaves a mark on what it found. */
-static inline void
-count_get(const sm_request *request, sm_status status, uint64_t entry)
+/* Counts a lookup, and leaves a mark on what it found.  Returns its status. */
+static inline sm_status
+finish_get(const sm_request *request, answer found)
 {
 	sm_map *map = request->map;
 
+	if (found.status == SM_TOO_SMALL)
+		return found.status; /* it is going to be repeated */
 	if (++map->reads.gets == READS_FLUSHED)
 		sm_flush_reads(map);
-	if (status == SM_FOUND)
+	if (found.status == SM_FOUND)
 	{
 		map->reads.hits++;
 		if (map->evicts)
-			sm_mark_use(request->engine->marks, entry);
+			sm_mark_use(request->engine->marks, found.entry);
+	}
+	return found.status;
+}
+
+/* Goes on when the first try failed: tries again, and in the end under the lock. */
+static SM_NOINLINE sm_status
+get_again(const sm_request *request, sm_buffer *value, int64_t *expires)
+{
+	answer found;
+
+	for (int tries = 1;; tries++)
+	{
+		bool locked = tries == MAX_TRIES;
+
+		if (sm_load(&request->shard->id) != request->map->id)
+			return SM_GONE;
+		request->map->reads.retries++;
+		pause_a_moment();
+		if (locked)
+			sm_port_lock_shared(request->number);
+		found = try_get(request, value, expires);
+		if (locked)
+			sm_port_unlock(request->number);
+		if (found.how == DONE)
+			return finish_get(request, found);
+		if (locked)
+			return SM_GONE; /* nothing else changes under the lock */
 	}
 }
 
@@ -273,31 +309,10 @@ count_get(const sm_request *request, sm_status status, uint64_t entry)
 sm_status
 sm_shard_get(const sm_request *request, sm_buffer *value, int64_t *expires)
 {
-	wanted want = {.value = value, .expires = expires};
-	sm_status status = SM_GONE;
-	bool done = false;
+	answer found = try_get(request, value, expires);
 
-	for (int tries = 0; tries < MAX_TRIES && !done; tries++)
-	{
-		done = try_get(request, &want, &status);
-		if (done)
-			break;
-		if (sm_load(&request->shard->id) != request->map->id)
-			return SM_GONE;
-		request->map->reads.retries++;
-		pause_a_moment();
-	}
-
-	if (!done)
-	{
-		sm_port_lock_shared(request->number);
-		if (!try_get(request, &want, &status))
-			status = SM_GONE; /* nothing else changes under the lock */
-		sm_port_unlock(request->number);
-	}
-	if (status <= SM_ABSENT)
-		count_get(request, status, want.entry);
-	return status;
+	return found.how == DONE ? finish_get(request, found) :
+							   get_again(request, value, expires);
 }
 
 /*
@@ -323,19 +338,13 @@ sm_shard_prefetch_home(const sm_request *request)
 void
 sm_shard_prefetch_entry(const sm_engine *engine, const sm_bucket *home, uint32_t tag)
 {
-	for (int i = 0; i < SM_SLOTS; i++)
-	{
-		uint64_t slot = sm_load(&home->slots[i]);
+	uint64_t last;
 
-		if (sm_slot_tag(slot) == tag)
-		{
-			const char *entry = engine->arena.base + sm_slot_entry(slot);
-
-			/* a place outside the arena is fetched as little as it is read (R4) */
-			__builtin_prefetch(entry);
-			__builtin_prefetch(entry + 64);
-		}
-	}
+	for (unsigned match = sm_bucket_match(home, tag, &last); match != 0;
+		 match &= match - 1)
+		/* a place outside the arena is fetched as little as it is read (R4) */
+		sm_entry_prefetch(&engine->arena,
+						  sm_slot_entry(sm_load(&home->slots[__builtin_ctz(match)])));
 }
 
 /* A range's step over one bucket: what of it is in the buffer so far. */
@@ -463,12 +472,7 @@ prefetch_next(const sm_request *request, const index_view *view)
 		return;
 	__builtin_prefetch(next + 1);
 	for (int i = 0; i < SM_SLOTS; i++)
-	{
-		const char *entry = arena->base + sm_slot_entry(sm_load(&next->slots[i]));
-
-		__builtin_prefetch(entry);
-		__builtin_prefetch(entry + 64);
-	}
+		sm_entry_prefetch(arena, sm_slot_entry(sm_load(&next->slots[i])));
 }
 
 /*
