@@ -490,6 +490,19 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 	return put_value(request, &target, value);
 }
 
+/*
+ * Waits for the key's bucket, and begins to fetch its entry while the lock is waited for:
+ * what is waited for under the lock, all other writers wait for, too.
+ */
+static void
+prefetch(const sm_request *request)
+{
+	const sm_bucket *home = sm_shard_prefetch_home(request);
+
+	if (home != NULL)
+		sm_shard_prefetch_entry(request->engine, home, request->tag);
+}
+
 /* One try, with a large value in extents. */
 static sm_status
 try_write(const sm_request *request, const sm_write *write, bool large)
@@ -509,6 +522,7 @@ try_write(const sm_request *request, const sm_write *write, bool large)
 			return SM_NO_MEMORY;
 	}
 
+	prefetch(request);
 	sm_shard_lock(request->engine, request->number);
 	status = do_write(request, write, &value, computed);
 	if (status == SM_FOUND || status == SM_ABSENT)
