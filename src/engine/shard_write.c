@@ -499,6 +499,7 @@ prefetch(const sm_request *request)
 {
 	const sm_bucket *home = sm_shard_prefetch_home(request);
 
+	__builtin_prefetch(&request->shard->entries);
 	if (home != NULL)
 		sm_shard_prefetch_entry(request->engine, home, request->tag);
 }
@@ -530,8 +531,10 @@ try_write(const sm_request *request, const sm_write *write, bool large)
 	sm_shard_unlock(request->engine, request->number);
 
 	/* the value before, or one that was not stored: out of everyone's reach */
-	sm_extents_free(arena, value.extents);
-	sm_extents_free(arena, value.expired);
+	if (value.extents != 0)
+		sm_extents_free(arena, value.extents);
+	if (value.expired != 0)
+		sm_extents_free(arena, value.expired);
 	return status;
 }
 
