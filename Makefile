@@ -2,6 +2,7 @@
 # Warnings are errors:  make WERROR=1
 # With assertions:      make ASSERTS=1
 # Include rules:        make check-layers
+# Patches still apply:  make check-patches
 # Every test:           make test, make test-long, make test-matrix
 # The engine alone:     make check-engine
 # Every comparison:     make bench
@@ -94,3 +95,16 @@ check-layers:
 	if grep -nE 'PG_VERSION_NUM|PG_MAJORVERSION' $$(ls src/*.[ch] src/engine/*.[ch] | grep -v '^src/compat\.h$$'); \
 	then echo 'versions of PostgreSQL are told apart in src/compat.h only'; bad=1; fi; \
 	if [ $$bad = 0 ]; then echo 'check-layers: ok'; else exit 1; fi
+
+# ---- changes made on purpose, by tests and benches, that must still apply ----
+
+.PHONY: check-patches
+check-patches:
+	@bad=0; \
+	for patch in src/test/plants/*.patch; do \
+		patch --dry-run -f -s -p0 -d src/engine <$$patch || { echo "$$patch"; bad=1; }; \
+	done; \
+	for patch in bench/experiments/*.patch; do \
+		patch --dry-run -f -s -p0 <$$patch || { echo "$$patch"; bad=1; }; \
+	done; \
+	if [ $$bad = 0 ]; then echo 'check-patches: ok'; else exit 1; fi
