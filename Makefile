@@ -102,9 +102,9 @@ check-layers:
 check-patches:
 	@bad=0; \
 	for patch in src/test/plants/*.patch; do \
-		patch --dry-run -f -s -p0 -d src/engine <$$patch || { echo "$$patch"; bad=1; }; \
+		patch --dry-run -f -s -F0 -p0 -d src/engine <$$patch || { echo "$$patch"; bad=1; }; \
 	done; \
 	for patch in bench/experiments/*.patch; do \
-		patch --dry-run -f -s -p0 <$$patch || { echo "$$patch"; bad=1; }; \
+		patch --dry-run -f -s -F0 -p0 <$$patch || { echo "$$patch"; bad=1; }; \
 	done; \
 	if [ $$bad = 0 ]; then echo 'check-patches: ok'; else exit 1; fi

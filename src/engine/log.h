@@ -172,9 +172,9 @@ sm_segment_of(uint64_t entry, uint64_t head)
 }
 
 /*
- * Begins to fetch an entry: three lines, which is all of one with a short key and a value
- * of a hundred bytes.  How long it is shows in the first line only, too late to wait for the
- * others at the same time.  A hint: the offset may be anything.
+ * Begins to fetch an entry: three lines, which is all of one with a short key and a
+ * value of a hundred bytes.  Only the first line tells how long it is, too late to wait
+ * for the others at the same time.  A hint: the offset may be anything.
  */
 static inline void
 sm_entry_prefetch(const sm_arena *arena, uint64_t entry)

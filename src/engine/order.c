@@ -423,12 +423,7 @@ static void
 prefetch(const sm_walk *walk, const sm_node *n, int at, int count)
 {
 	if (at >= 0 && at < count)
-	{
-		const char *entry = walk->arena->base + sm_load(&n->refs[at]);
-
-		__builtin_prefetch(entry);
-		__builtin_prefetch(entry + 64);
-	}
+		sm_entry_prefetch(walk->arena, sm_load(&n->refs[at]));
 }
 
 /*

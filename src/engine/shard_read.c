@@ -30,12 +30,12 @@ typedef struct answer
 {
 	enum
 	{
-		DONE,	   /* the key is there, or was there and has expired: validated */
+		DONE,	   /* status is the call's answer: validated */
 		NOT_THERE, /* the chain was walked to its end: not validated */
 		CHANGED	   /* start again */
 	} how;
-	sm_status status; /* DONE: of the call */
-	uint64_t entry;	  /* SM_FOUND: where, for its mark */
+	sm_status status;
+	uint64_t entry; /* SM_FOUND: where, for its mark */
 } answer;
 
 /* An index as one try sees it. */
@@ -129,7 +129,7 @@ copy_value(const sm_request *request, const index_view *view, uint64_t entry,
 	return true;
 }
 
-/* When what has expired did so, as live_until says it. */
+/* What live_until says of an entry that has expired. */
 #define LONG_AGO INT64_MIN
 
 /*
@@ -150,7 +150,7 @@ live_until(const sm_request *request, uint64_t entry, uint64_t head)
 	return expires > sm_port_now() ? expires : LONG_AGO;
 }
 
-/* Searches a viewed index for the key, and copies what is wanted of it, see sm_shard_get. */
+/* Searches a viewed index for the key, and copies what sm_shard_get wants of it. */
 SM_INLINE answer
 search(const sm_request *request, const index_view *view, sm_buffer *value,
 	   int64_t *expires)
@@ -180,7 +180,7 @@ search(const sm_request *request, const index_view *view, sm_buffer *value,
 			}
 			if (!validate(request, view))
 				return (answer) {.how = CHANGED};
-			if (expires != NULL)
+			if (expires != NULL && until != LONG_AGO)
 				*expires = until;
 			return found;
 		}

@@ -491,8 +491,9 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 }
 
 /*
- * Waits for the key's bucket, and begins to fetch its entry while the lock is waited for:
- * what is waited for under the lock, all other writers wait for, too.
+ * Waits for the key's bucket in read, and begins to fetch its entry and the shard's
+ * counters while the lock is waited for: what is waited for under the lock, all other
+ * writers wait for, too.  A hint; nothing of it is believed.
  */
 static void
 prefetch(const sm_request *request)

@@ -1,6 +1,6 @@
 # Seeded.pm: what tests with random operations need.  A server with small maps that
-# work hard, with promotion for every other seed, draws whose seed is SEED, SQL that draws by it, too, and sessions of psql
-# and of pgbench beside it.
+# work hard, with promotion for every other seed, draws whose seed is SEED, SQL that draws
+# by it, too, and sessions of psql and of pgbench beside it.
 package Seeded;
 use strict;
 use warnings;

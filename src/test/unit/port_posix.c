@@ -24,8 +24,8 @@
 
 /*
  * A shard's lock, on a line of its own as in PostgreSQL.  Whoever waits for it sleeps; in
- * benches (-DSPINLOCKS) he spins, since the other maps' writers do so, and shared is as
- * good as exclusive: only a reader that has failed many times asks for it.
+ * benches (-DSPINLOCKS) he spins, since the other maps' writers do so, and nobody shares
+ * it: there hardly anybody asks for that.
  */
 typedef union shard_lock
 {
