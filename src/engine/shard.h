@@ -207,7 +207,6 @@ sm_state_of(const sm_engine *engine, const sm_shard *shard)
 	return &engine->shards[shard->map_shard].state;
 }
 
-/* The pages of what a snapshot keeps. */
 /* Must a change of an entry be kept?  Then sm_shard_keep is to be called before it. */
 static inline bool
 sm_shard_keeps(const sm_shard *shard)
@@ -215,6 +214,7 @@ sm_shard_keeps(const sm_shard *shard)
 	return shard->kept.open || shard->kept.borrowed > 0;
 }
 
+/* The pages of what a snapshot keeps. */
 static inline uint64_t
 sm_shard_kept_pages(const sm_shard *shard)
 {

@@ -4,8 +4,8 @@
  *
  * A reader loads, copies, and then checks that nothing has moved.  It holds
  * nothing meanwhile, so it delays nobody and leaks nothing, however slow it is
- * (R6), and it stores nothing that others load, but for the flush of its
- * misses (R3).
+ * (R6), and it stores nothing that others load, but for marks and the flush of
+ * its counts (R3).
  *
  * A try that finds something changed is repeated.  After MAX_TRIES the reader
  * takes the shard's lock, shared, for one copy: then nothing changes.
