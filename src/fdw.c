@@ -74,25 +74,6 @@ syncmap_fdw_validator(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/*
- * Makes a call ready for its next key, in the map of a relation whose columns the
- * caller knows to be of these types.  Errors: see sm_ref_resolve; 40001 they are
- * not any more.
- */
-void
-sm_call_begin(sm_call *call, Oid relid, const sm_types *types)
-{
-	if (!sm_ref_fits(call->ref, relid, SM_ACL_MAP))
-	{
-		call->ref = sm_ref_last;
-		if (!sm_ref_fits(call->ref, relid, SM_ACL_MAP))
-			sm_ref_last = call->ref = sm_ref_resolve(relid, 0, false);
-		if (memcmp(&call->ref->types, types, sizeof(*types)) != 0)
-			sm_map_was_altered(relid);
-	}
-	sm_call_prepare(call);
-}
-
 /* A pair as the columns of its row; all others are to be null already. */
 void
 sm_fill_row(const sm_types *types, const sm_row *row, bool with_value, Datum *values,

@@ -7,7 +7,7 @@
 
 #include "foreign/fdwapi.h"
 
-#include "functions.h"
+#include "call.h"
 #include "scan.h"
 
 /*
@@ -36,7 +36,6 @@ typedef enum sm_plan_item
 } sm_plan_item;
 
 /* fdw.c */
-extern void sm_call_begin(sm_call *call, Oid relid, const sm_types *types);
 extern void sm_fill_row(const sm_types *types, const sm_row *row, bool with_value,
 						Datum *values, bool *nulls);
 

@@ -42,7 +42,7 @@ typedef struct modify_state
 	AttrNumber old_key;
 	AttrNumber old_value;
 	AttrNumber old_expires;
-	uint64 room[3]; /* of the old key and value, and of the new value */
+	uint64 room[4]; /* of the old key and value, and of the new value and key */
 } modify_state;
 
 /* A row's columns, and as bytes. */
@@ -194,9 +194,7 @@ make_state(Relation relation)
 	modify_state *state = palloc0(sizeof(modify_state));
 
 	state->relid = RelationGetRelid(relation);
-	state->call.ref = sm_ref_last;
-	if (!sm_ref_fits(state->call.ref, state->relid, SM_ACL_MAP))
-		sm_ref_last = state->call.ref = sm_ref_resolve(state->relid, 0, false);
+	state->call.ref = sm_ref_get(state->relid, 0);
 	state->types = state->call.ref->types;
 	return state;
 }
@@ -233,7 +231,7 @@ new_row(modify_state *state, TupleTableSlot *slot, bool is_new)
 	bool isnull = true;
 
 	row.key = sm_key_bytes(types->key_type, column_of(state, slot, types->key_column),
-						   &state->call.room[0]);
+						   &state->room[3]);
 	row.value = sm_value_bytes(types, column_of(state, slot, types->value_column),
 							   &state->room[2]);
 	sm_check_key(row.key);

@@ -45,7 +45,8 @@ typedef struct scan_state
 	ExprState *operand;
 	Oid operand_type; /* of one key */
 	bool is_array;
-	sm_bytes one; /* where there is only one */
+	sm_bytes one; /* where there is only one, perhaps in room */
+	uint64 room;
 	sm_bytes *keys;
 	int nkeys;
 	int next;
@@ -318,9 +319,7 @@ sm_fdw_begin_scan(ForeignScanState *node, int eflags)
 		return;
 	node->fdw_state = state = palloc0(sizeof(scan_state));
 	state->relid = RelationGetRelid(node->ss.ss_currentRelation);
-	state->call.ref = sm_ref_last;
-	if (!sm_ref_fits(state->call.ref, state->relid, SM_ACL_MAP))
-		sm_ref_last = state->call.ref = sm_ref_resolve(state->relid, 0, false);
+	state->call.ref = sm_ref_get(state->relid, 0);
 	state->types = state->call.ref->types;
 	state->with_value = boolVal(list_nth(plan->fdw_private, SM_PLAN_VALUES));
 	state->access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
@@ -392,7 +391,7 @@ evaluate(ForeignScanState *node, scan_state *state)
 		datum = ExecEvalExpr(state->operand, econtext, &isnull);
 		state->keys = &state->one;
 		if (!isnull &&
-			operand_bytes(state, state->operand_type, datum, &state->call.room[0],
+			operand_bytes(state, state->operand_type, datum, &state->room,
 						  &state->one) == 0)
 			state->nkeys = 1;
 		return;

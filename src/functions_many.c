@@ -16,7 +16,7 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
-#include "functions.h"
+#include "args.h"
 
 SM_FUNCTION(syncmap_get_many);
 SM_FUNCTION(syncmap_put_many);
@@ -70,38 +70,38 @@ elements_argument(FunctionCallInfo fcinfo, int n, const char *name)
  * goes the short way if all are text.
  */
 static bool
-start(sm_call *call, FunctionCallInfo fcinfo, AclMode acl, const sm_elements *keys,
-	  Oid value_type)
+start(sm_args *args, sm_call *call, FunctionCallInfo fcinfo, AclMode acl,
+	  const sm_elements *keys, Oid value_type)
 {
 	bool text = keys->type == TEXTOID && value_type == TEXTOID;
 	bool enabled =
-		sm_call_start(call, fcinfo, acl, text ? SM_TEXT_ENTRY : SM_TYPED_ENTRY);
+		sm_args_start(args, call, fcinfo, acl, text ? SM_TEXT_ENTRY : SM_TYPED_ENTRY);
 
-	call->many = true;
+	args->many = true;
 	return enabled;
 }
 
 static sm_bytes
-key_at(sm_call *call, FunctionCallInfo fcinfo, const sm_elements *keys, int i)
+key_at(sm_args *args, const sm_elements *keys, int i)
 {
-	if (call->site == NULL)
+	if (args->site == NULL)
 		return sm_text_bytes(DatumGetTextPP(keys->elements[i]));
-	return sm_site_key(call, fcinfo, keys->elements[i]);
+	return sm_site_key(args, keys->elements[i]);
 }
 
 static sm_bytes
-value_at(sm_call *call, FunctionCallInfo fcinfo, const sm_elements *values, int i)
+value_at(sm_args *args, const sm_elements *values, int i)
 {
-	if (call->site == NULL)
+	if (args->site == NULL)
 		return sm_text_bytes(DatumGetTextPP(values->elements[i]));
-	return sm_site_value(call, fcinfo, values->n, values->elements[i]);
+	return sm_site_value(args, values->n, values->elements[i]);
 }
 
 /* Bytes that stay while the call goes on to its next key. */
 static sm_bytes
-keep(const sm_call *call, sm_bytes bytes)
+keep(const sm_args *args, sm_bytes bytes)
 {
-	if (bytes.data == &call->room[0] || bytes.data == &call->room[1])
+	if (bytes.data == &args->room[0] || bytes.data == &args->room[1])
 		bytes.data = memcpy(palloc(bytes.len), bytes.data, bytes.len);
 	return bytes;
 }
@@ -138,6 +138,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 	sm_elements keys;
 	Oid type = TEXTOID;
 	sm_call call;
+	sm_args args;
 	Datum *values;
 	bool *nulls;
 	int lower_bound = 1;
@@ -151,9 +152,9 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 	keys = elements_argument(fcinfo, 1, "keys");
 	if (PG_NARGS() > 2)
 		type = sm_argument_type(fcinfo, 2);
-	enabled = start(&call, fcinfo, ACL_SELECT, &keys, type);
-	if (call.site != NULL && !OidIsValid(call.site->result))
-		sm_site_check_result(&call, type);
+	enabled = start(&args, &call, fcinfo, ACL_SELECT, &keys, type);
+	if (args.site != NULL && !OidIsValid(args.site->result))
+		sm_site_check_result(&args, type);
 	if (keys.length == 0)
 		PG_RETURN_ARRAYTYPE_P(construct_empty_array(type));
 	values = palloc(keys.length * sizeof(Datum));
@@ -171,7 +172,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 		{
 			if (keys.nulls[i])
 				continue;
-			ahead[n] = keep(&call, key_at(&call, fcinfo, &keys, i));
+			ahead[n] = keep(&args, key_at(&args, &keys, i));
 			if (ahead[n].len <= SM_MAX_KEY)
 				at[n++] = i;
 		}
@@ -184,7 +185,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 			if (call.status == SM_ABSENT)
 				continue;
 			nulls[at[i]] = false;
-			values[at[i]] = sm_call_result(&call);
+			values[at[i]] = sm_args_result(&args);
 		}
 	}
 
@@ -209,6 +210,7 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 	sm_bytes *key_bytes;
 	sm_bytes *value_bytes;
 	sm_call call;
+	sm_args args;
 	int64 expires;
 	int64 added = 0;
 
@@ -227,18 +229,18 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 	check_no_nulls(&keys, "keys");
 	check_no_nulls(&values, "values");
 
-	if (!start(&call, fcinfo, ACL_INSERT | ACL_UPDATE, &keys, values.type))
+	if (!start(&args, &call, fcinfo, ACL_INSERT | ACL_UPDATE, &keys, values.type))
 		PG_RETURN_NULL();
 	key_bytes = palloc(keys.length * sizeof(sm_bytes));
 	value_bytes = palloc(keys.length * sizeof(sm_bytes));
 	for (int i = 0; i < keys.length; i++)
 	{
-		key_bytes[i] = keep(&call, key_at(&call, fcinfo, &keys, i));
+		key_bytes[i] = keep(&args, key_at(&args, &keys, i));
 		sm_check_key(key_bytes[i]);
-		value_bytes[i] = keep(&call, value_at(&call, fcinfo, &values, i));
+		value_bytes[i] = keep(&args, value_at(&args, &values, i));
 	}
 
-	expires = sm_call_expires(&call, fcinfo, 3);
+	expires = sm_args_expires(&args, 3);
 	for (int i = 0; i < keys.length; i++)
 	{
 		next_key(&call);
@@ -262,9 +264,10 @@ syncmap_delete_many(PG_FUNCTION_ARGS)
 {
 	sm_elements keys = elements_argument(fcinfo, 1, "keys");
 	sm_call call;
+	sm_args args;
 	int64 deleted = 0;
 
-	if (!start(&call, fcinfo, ACL_DELETE, &keys, TEXTOID))
+	if (!start(&args, &call, fcinfo, ACL_DELETE, &keys, TEXTOID))
 		PG_RETURN_NULL();
 	for (int i = 0; i < keys.length; i++)
 	{
@@ -273,7 +276,7 @@ syncmap_delete_many(PG_FUNCTION_ARGS)
 		next_key(&call);
 		if (keys.nulls[i])
 			continue;
-		key = key_at(&call, fcinfo, &keys, i);
+		key = key_at(&args, &keys, i);
 		if (key.len > SM_MAX_KEY)
 			continue;
 		while (!sm_call_done(&call, sm_delete(&call.ref->map, key)))

@@ -16,7 +16,7 @@
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 
-#include "functions.h"
+#include "args.h"
 #include "options.h"
 
 SM_FUNCTION(syncmap_count);
@@ -44,21 +44,21 @@ enum
 Datum
 syncmap_count(PG_FUNCTION_ARGS)
 {
-	sm_call call;
+	sm_ref *ref = sm_ref_get(PG_GETARG_OID(0), ACL_SELECT);
 
-	sm_call_resolve(&call, fcinfo, ACL_SELECT, SM_TEXT_ENTRY, false);
 	if (!sm_guc_enabled)
 		PG_RETURN_INT64(0);
-	PG_RETURN_INT64((int64) sm_count(&call.ref->map));
+	PG_RETURN_INT64((int64) sm_count(&ref->map));
 }
 
 /* clear(map) returns void.  Needs TRUNCATE. */
 Datum
 syncmap_clear(PG_FUNCTION_ARGS)
 {
-	sm_call call;
+	sm_call call = {
+		.ref = sm_ref_resolve(PG_GETARG_OID(0), ACL_TRUNCATE, sm_guc_enabled),
+	};
 
-	sm_call_resolve(&call, fcinfo, ACL_TRUNCATE, SM_TEXT_ENTRY, sm_guc_enabled);
 	if (!sm_guc_enabled)
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_clear(&call.ref->map)))

@@ -14,7 +14,7 @@
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 
-#include "functions.h"
+#include "args.h"
 #include "scan.h"
 
 SM_FUNCTION(syncmap_range_rows);

@@ -7,14 +7,14 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
-#include "functions.h"
+#include "args.h"
 #include "options.h"
 
 /* What expire may have to copy: an entry whose value is not in extents. */
 #define COPIED_BYTES (16 * 1024)
 
-SM_FUNCTIONS(expire);
-SM_FUNCTIONS(ttl);
+SM_FUNCTIONS(syncmap_expire);
+SM_FUNCTIONS(syncmap_ttl);
 
 /*
  * expire(map, key, ttl) returns boolean: true if the key is there.  It expires
@@ -25,14 +25,15 @@ do_expire(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
+	sm_args args;
 	int64 expires = SM_NEVER;
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
 
-	if (!sm_call_start(&call, fcinfo, ACL_UPDATE, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_UPDATE, entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
+	key = sm_args_key(&args);
 	if (!PG_ARGISNULL(2))
 		expires = sm_ttl_expires(PG_GETARG_INTERVAL_P(2));
 	if (unlikely(key.len > SM_MAX_KEY))
@@ -43,7 +44,7 @@ do_expire(FunctionCallInfo fcinfo, sm_entry entry)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
-SM_ENTRIES(expire)
+SM_ENTRIES(syncmap_expire, do_expire)
 
 /*
  * ttl(map, key) returns interval: the time that the key has left to live, NULL
@@ -54,12 +55,13 @@ do_ttl(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
+	sm_args args;
 	int64 expires;
 	Interval *left;
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT, entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
+	key = sm_args_key(&args);
 	if (key.len > SM_MAX_KEY)
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get_expiry(&call.ref->map, key, NULL, &expires)))
@@ -72,4 +74,4 @@ do_ttl(FunctionCallInfo fcinfo, sm_entry entry)
 	PG_RETURN_INTERVAL_P(left);
 }
 
-SM_ENTRIES(ttl)
+SM_ENTRIES(syncmap_ttl, do_ttl)

@@ -47,8 +47,8 @@ sm_guc_init(void)
 	DefineCustomIntVariable(
 		"syncmap.promote_ratio",
 		"New keys move to the read index when they pass this percentage of a shard's keys.",
-		"0: they go there directly.", &promote_ratio, 0, 0, 100, PGC_SIGHUP, 0, NULL, assign_promote_ratio,
-		NULL);
+		"0: they go there directly.", &promote_ratio, 0, 0, 100, PGC_SIGHUP, 0, NULL,
+		assign_promote_ratio, NULL);
 	DefineCustomIntVariable(
 		"syncmap.compact_ratio",
 		"A segment is compacted when its dead bytes pass this percentage.",

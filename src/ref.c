@@ -454,6 +454,15 @@ sm_ref_resolve(Oid relid, AclMode acl, bool clears)
 	return ref;
 }
 
+/* The same, first of all the reference used last.  That it is, then. */
+sm_ref *
+sm_ref_get(Oid relid, AclMode acl)
+{
+	if (!sm_ref_fits(sm_ref_last, relid, acl | SM_ACL_MAP))
+		sm_ref_last = sm_ref_resolve(relid, acl, false);
+	return sm_ref_last;
+}
+
 /*
  * The engine said that ref's map is gone.  Looks its relation up again, which
  * may raise what sm_ref_resolve raises, and opens the new map's handle.  Keys and

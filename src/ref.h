@@ -47,6 +47,7 @@ extern void sm_require_loaded(void);
 extern bool sm_relation_is_map(Oid relid);
 extern _Noreturn void sm_not_a_map(Oid relid);
 extern sm_ref *sm_ref_resolve(Oid relid, AclMode acl, bool clears);
+extern sm_ref *sm_ref_get(Oid relid, AclMode acl);
 extern void sm_ref_renew(sm_ref *ref);
 extern _Noreturn void sm_map_was_altered(Oid relid);
 extern void sm_ref_flush_reads(void);

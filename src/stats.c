@@ -16,7 +16,7 @@
 #include "utils/syscache.h"
 #include "utils/timestamp.h"
 
-#include "functions.h"
+#include "ref.h"
 #include "registry.h"
 
 SM_FUNCTION(syncmap_stat_maps);

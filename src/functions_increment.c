@@ -1,5 +1,5 @@
 /*
- * functions_number.c
+ * functions_increment.c
  *	  increment: a value as a number.
  *
  * In a map of text a number is kept as bigint's output function writes it, and
@@ -14,9 +14,9 @@
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 
-#include "functions.h"
+#include "args.h"
 
-SM_FUNCTIONS(increment);
+SM_FUNCTIONS(syncmap_increment);
 
 /* Bytes of a value that an error shows. */
 #define SHOWN_BYTES 100
@@ -90,14 +90,21 @@ add_to(sm_sum *sum, const char *old, size_t old_len)
 static int64
 read_integer(const void *bytes, int len)
 {
+	int16 n16;
+	int32 n32;
+	int64 n64;
+
 	switch (len)
 	{
 		case sizeof(int16):
-			return *(const int16 *) bytes;
+			memcpy(&n16, bytes, sizeof(n16));
+			return n16;
 		case sizeof(int32):
-			return *(const int32 *) bytes;
+			memcpy(&n32, bytes, sizeof(n32));
+			return n32;
 		default:
-			return *(const int64 *) bytes;
+			memcpy(&n64, bytes, sizeof(n64));
+			return n64;
 	}
 }
 
@@ -105,18 +112,21 @@ read_integer(const void *bytes, int len)
 static bool
 write_integer(int64 n, int len, void *bytes)
 {
+	int16 n16 = (int16) n;
+	int32 n32 = (int32) n;
+
 	switch (len)
 	{
 		case sizeof(int16):
-			*(int16 *) bytes = (int16) n;
-			break;
+			memcpy(bytes, &n16, sizeof(n16));
+			return n16 == n;
 		case sizeof(int32):
-			*(int32 *) bytes = (int32) n;
-			break;
+			memcpy(bytes, &n32, sizeof(n32));
+			return n32 == n;
 		default:
-			*(int64 *) bytes = n;
+			memcpy(bytes, &n, sizeof(n));
+			return true;
 	}
-	return read_integer(bytes, len) == n;
 }
 
 /* An sm_update_fn for maps of integers. */
@@ -262,6 +272,7 @@ do_increment(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_bytes key;
 	sm_sum sum;
 	sm_call call;
+	sm_args args;
 	int64 expires;
 	sm_update_fn fn;
 
@@ -270,14 +281,15 @@ do_increment(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_check_not_null(fcinfo, 2, "by");
 	sum.by = PG_GETARG_INT64(2);
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE,
+					   entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
+	key = sm_args_key(&args);
 	sm_check_key(key);
 	sum.len = number_len(call.ref);
 	fn = sum.len < 0 ? add : add_integer;
 	call.wanted = key.len + MAXINT8LEN;
-	expires = sm_call_expires(&call, fcinfo, 3);
+	expires = sm_args_expires(&args, 3);
 	for (;;)
 	{
 		while (!sm_call_done(&call, sm_update(&call.ref->map, key, fn, &sum, expires)))
@@ -293,4 +305,4 @@ do_increment(FunctionCallInfo fcinfo, sm_entry entry)
 	PG_RETURN_INT64(sum.result);
 }
 
-SM_ENTRIES(increment)
+SM_ENTRIES(syncmap_increment, do_increment)

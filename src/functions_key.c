@@ -1,5 +1,5 @@
 /*
- * functions.c
+ * functions_key.c
  *	  The SQL functions that act on one key, but for increment.
  *
  * None of these is transactional: what a function did to the map stays when
@@ -15,17 +15,17 @@
 #include "utils/builtins.h"
 #include "utils/memutils.h"
 
-#include "functions.h"
+#include "args.h"
 
-SM_FUNCTIONS(get);
-SM_FUNCTIONS(contains);
-SM_FUNCTIONS(put);
-SM_FUNCTIONS(get_or_put);
-SM_FUNCTIONS(swap);
-SM_FUNCTIONS(compare_and_swap);
-SM_FUNCTIONS(delete);
-SM_FUNCTIONS(get_and_delete);
-SM_FUNCTIONS(compare_and_delete);
+SM_FUNCTIONS(syncmap_get);
+SM_FUNCTIONS(syncmap_contains);
+SM_FUNCTIONS(syncmap_put);
+SM_FUNCTIONS(syncmap_get_or_put);
+SM_FUNCTIONS(syncmap_swap);
+SM_FUNCTIONS(syncmap_compare_and_swap);
+SM_FUNCTIONS(syncmap_delete);
+SM_FUNCTIONS(syncmap_get_and_delete);
+SM_FUNCTIONS(syncmap_compare_and_delete);
 
 /*
  * get(map, key) returns text; get(map, key, as) returns a value of that type.
@@ -35,36 +35,37 @@ static pg_attribute_always_inline Datum
 do_get(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_call call;
+	sm_args args;
 	sm_bytes key;
 
 	if (entry == SM_TYPED_ENTRY && (PG_ARGISNULL(0) || PG_ARGISNULL(1)))
 		PG_RETURN_NULL();
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT, entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
-	sm_call_check_result(&call, fcinfo,
-						 entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
+	key = sm_args_key(&args);
+	sm_args_check_result(&args, entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get(&call.ref->map, key, &call.value)))
 		;
 	if (call.status == SM_ABSENT)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(sm_call_result(&call));
+	PG_RETURN_DATUM(sm_args_result(&args));
 }
 
-SM_ENTRIES(get)
+SM_ENTRIES(syncmap_get, do_get)
 
 /* contains(map, key) returns boolean.  Needs SELECT. */
 static pg_attribute_always_inline Datum
 do_contains(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_call call;
+	sm_args args;
 	sm_bytes key;
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT, entry))
 		PG_RETURN_BOOL(false);
-	key = sm_call_key(&call, fcinfo);
+	key = sm_args_key(&args);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_contains(&call.ref->map, key)))
@@ -72,7 +73,7 @@ do_contains(FunctionCallInfo fcinfo, sm_entry entry)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
-SM_ENTRIES(contains)
+SM_ENTRIES(syncmap_contains, do_contains)
 
 /*
  * put(map, key, value, ttl) returns boolean: true if the key is new.  Needs
@@ -84,25 +85,26 @@ do_put(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_bytes key;
 	sm_bytes value;
 	sm_call call;
+	sm_args args;
 	int64 expires;
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
 	sm_check_not_null(fcinfo, 2, "value");
 
-	if (!sm_call_start(&call, fcinfo, ACL_INSERT | ACL_UPDATE, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_INSERT | ACL_UPDATE, entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
-	value = sm_call_value(&call, fcinfo, 2);
+	key = sm_args_key(&args);
+	value = sm_args_value(&args, 2);
 	sm_check_key(key);
-	expires = sm_call_expires(&call, fcinfo, 3);
+	expires = sm_args_expires(&args, 3);
 	call.wanted = key.len + value.len;
 	while (!sm_call_done(&call, sm_put(&call.ref->map, key, value, expires)))
 		;
 	PG_RETURN_BOOL(call.status == SM_ABSENT);
 }
 
-SM_ENTRIES(put)
+SM_ENTRIES(syncmap_put, do_put)
 
 /* The row type of get_or_put's result, the same for all calls on text. */
 static TupleDesc
@@ -134,6 +136,7 @@ do_get_or_put(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_bytes key;
 	sm_bytes given;
 	sm_call call;
+	sm_args args;
 	int64 expires;
 	TupleDesc row;
 	Datum values[2];
@@ -143,15 +146,15 @@ do_get_or_put(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_check_not_null(fcinfo, 1, "key");
 	sm_check_not_null(fcinfo, 2, "value");
 
-	nulls[1] = !sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT, entry);
-	key = sm_call_key(&call, fcinfo);
-	sm_call_check_result(&call, fcinfo, 2);
-	given = sm_call_value(&call, fcinfo, 2);
+	nulls[1] = !sm_args_start(&args, &call, fcinfo, ACL_SELECT | ACL_INSERT, entry);
+	key = sm_args_key(&args);
+	sm_args_check_result(&args, 2);
+	given = sm_args_value(&args, 2);
 	sm_check_key(key);
-	row = call.site == NULL ? text_row() : sm_site_row(&call, fcinfo);
+	row = args.site == NULL ? text_row() : sm_site_row(&args);
 
 	call.status = SM_ABSENT;
-	expires = sm_call_expires(&call, fcinfo, 3);
+	expires = sm_args_expires(&args, 3);
 	call.wanted = key.len + given.len;
 	while (
 		!nulls[1] &&
@@ -159,16 +162,16 @@ do_get_or_put(FunctionCallInfo fcinfo, sm_entry entry)
 					  sm_get_or_put(&call.ref->map, key, given, expires, &call.value)))
 		;
 	if (call.status == SM_FOUND)
-		values[0] = sm_call_result(&call);
-	else if (call.site == NULL)
+		values[0] = sm_args_result(&args);
+	else if (args.site == NULL)
 		values[0] = PG_GETARG_DATUM(2);
 	else
-		values[0] = sm_site_stored(&call, given);
+		values[0] = sm_site_stored(&args, given);
 	values[1] = BoolGetDatum(call.status == SM_FOUND);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row, values, nulls)));
 }
 
-SM_ENTRIES(get_or_put)
+SM_ENTRIES(syncmap_get_or_put, do_get_or_put)
 
 /*
  * swap(map, key, value, ttl) returns the value before, NULL if the key is new.
@@ -180,29 +183,31 @@ do_swap(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_bytes key;
 	sm_bytes value;
 	sm_call call;
+	sm_args args;
 	int64 expires;
 
 	sm_check_not_null(fcinfo, 0, "map");
 	sm_check_not_null(fcinfo, 1, "key");
 	sm_check_not_null(fcinfo, 2, "value");
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT | ACL_INSERT | ACL_UPDATE,
+					   entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
-	sm_call_check_result(&call, fcinfo, 2);
-	value = sm_call_value(&call, fcinfo, 2);
+	key = sm_args_key(&args);
+	sm_args_check_result(&args, 2);
+	value = sm_args_value(&args, 2);
 	sm_check_key(key);
-	expires = sm_call_expires(&call, fcinfo, 3);
+	expires = sm_args_expires(&args, 3);
 	call.wanted = key.len + value.len;
 	while (
 		!sm_call_done(&call, sm_swap(&call.ref->map, key, value, expires, &call.value)))
 		;
 	if (call.status == SM_ABSENT)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(sm_call_result(&call));
+	PG_RETURN_DATUM(sm_args_result(&args));
 }
 
-SM_ENTRIES(swap)
+SM_ENTRIES(syncmap_swap, do_swap)
 
 /*
  * compare_and_swap(map, key, old, new, ttl) returns boolean: true if the value
@@ -215,6 +220,7 @@ do_compare_and_swap(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_bytes old;
 	sm_bytes value;
 	sm_call call;
+	sm_args args;
 	int64 expires;
 
 	sm_check_not_null(fcinfo, 0, "map");
@@ -222,13 +228,13 @@ do_compare_and_swap(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_check_not_null(fcinfo, 2, "old");
 	sm_check_not_null(fcinfo, 3, "new");
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_UPDATE, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT | ACL_UPDATE, entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
-	old = sm_call_value(&call, fcinfo, 2);
-	value = sm_call_value(&call, fcinfo, 3);
+	key = sm_args_key(&args);
+	old = sm_args_value(&args, 2);
+	value = sm_args_value(&args, 3);
 	sm_check_key(key);
-	expires = sm_call_expires(&call, fcinfo, 4);
+	expires = sm_args_expires(&args, 4);
 	call.wanted = key.len + value.len;
 	while (!sm_call_done(&call,
 						 sm_compare_and_swap(&call.ref->map, key, old, value, expires)))
@@ -236,7 +242,7 @@ do_compare_and_swap(FunctionCallInfo fcinfo, sm_entry entry)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
-SM_ENTRIES(compare_and_swap)
+SM_ENTRIES(syncmap_compare_and_swap, do_compare_and_swap)
 
 /* delete(map, key) returns boolean: true if it was there.  Needs DELETE. */
 static pg_attribute_always_inline Datum
@@ -244,10 +250,11 @@ do_delete(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
+	sm_args args;
 
-	if (!sm_call_start(&call, fcinfo, ACL_DELETE, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_DELETE, entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
+	key = sm_args_key(&args);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_delete(&call.ref->map, key)))
@@ -255,7 +262,7 @@ do_delete(FunctionCallInfo fcinfo, sm_entry entry)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
-SM_ENTRIES(delete)
+SM_ENTRIES(syncmap_delete, do_delete)
 
 /*
  * get_and_delete(map, key) returns text, get_and_delete(map, key, as) a value of
@@ -267,24 +274,24 @@ do_get_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 {
 	sm_bytes key;
 	sm_call call;
+	sm_args args;
 
 	if (entry == SM_TYPED_ENTRY && (PG_ARGISNULL(0) || PG_ARGISNULL(1)))
 		PG_RETURN_NULL();
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT | ACL_DELETE, entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
-	sm_call_check_result(&call, fcinfo,
-						 entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
+	key = sm_args_key(&args);
+	sm_args_check_result(&args, entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get_and_delete(&call.ref->map, key, &call.value)))
 		;
 	if (call.status == SM_ABSENT)
 		PG_RETURN_NULL();
-	PG_RETURN_DATUM(sm_call_result(&call));
+	PG_RETURN_DATUM(sm_args_result(&args));
 }
 
-SM_ENTRIES(get_and_delete)
+SM_ENTRIES(syncmap_get_and_delete, do_get_and_delete)
 
 /*
  * compare_and_delete(map, key, old) returns boolean: true if the value was
@@ -296,11 +303,12 @@ do_compare_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 	sm_bytes key;
 	sm_bytes old;
 	sm_call call;
+	sm_args args;
 
-	if (!sm_call_start(&call, fcinfo, ACL_SELECT | ACL_DELETE, entry))
+	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT | ACL_DELETE, entry))
 		PG_RETURN_NULL();
-	key = sm_call_key(&call, fcinfo);
-	old = sm_call_value(&call, fcinfo, 2);
+	key = sm_args_key(&args);
+	old = sm_args_value(&args, 2);
 	if (unlikely(key.len > SM_MAX_KEY))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_compare_and_delete(&call.ref->map, key, old)))
@@ -308,4 +316,4 @@ do_compare_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 	PG_RETURN_BOOL(call.status == SM_FOUND);
 }
 
-SM_ENTRIES(compare_and_delete)
+SM_ENTRIES(syncmap_compare_and_delete, do_compare_and_delete)

@@ -1,0 +1,274 @@
+/*
+ * args.c
+ *	  Arguments and results of the SQL functions, apart from the usual path.
+ */
+#include "compat.h"
+
+#include "catalog/pg_type.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+
+#include "args.h"
+#include "options.h"
+
+/* ---- call sites ---- */
+
+static sm_site *
+site_of(FunctionCallInfo fcinfo)
+{
+	sm_site *site = fcinfo->flinfo->fn_extra;
+
+	if (site == NULL)
+		site = fcinfo->flinfo->fn_extra =
+			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(sm_site));
+	return site;
+}
+
+static void
+renew_site(sm_site *site, const sm_ref *ref, MemoryContext parent)
+{
+	if (site->context != NULL)
+		MemoryContextDelete(site->context);
+	site->context = NULL;
+	site->context =
+		AllocSetContextCreate(parent, "syncmap call site", ALLOCSET_SMALL_SIZES);
+	site->relid = ref->relid;
+	site->version = ref->version;
+	site->types = ref->types;
+	site->key = NULL;
+	site->key_as_is = false;
+	site->value = NULL;
+	site->row = NULL;
+	site->result = InvalidOid;
+	site->result_as_text = false;
+}
+
+/*
+ * The rest of sm_args_start: sets call->ref, and args->site if anything may have to
+ * be converted.
+ */
+void
+sm_args_resolve(sm_args *args, AclMode acl, sm_entry entry, bool clears)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+	Oid relid = PG_GETARG_OID(0);
+	sm_site *site = fcinfo->flinfo->fn_extra;
+	sm_ref *ref = site == NULL ? sm_ref_last : site->ref;
+
+	if (!sm_ref_fits(ref, relid, acl))
+		ref = sm_ref_resolve(relid, acl, clears);
+	args->call->ref = ref;
+	args->site = NULL;
+	args->many = false;
+	if (entry == SM_TEXT_ENTRY && ref->types.key_type == TEXTOID &&
+		ref->types.value_type == TEXTOID)
+	{
+		/* who uses two maps in turn finds them here */
+		if (ref != sm_ref_last)
+			site_of(fcinfo)->ref = ref;
+	}
+	else
+	{
+		site = site_of(fcinfo);
+		site->ref = ref;
+		if (site->version != ref->version)
+			renew_site(site, ref, fcinfo->flinfo->fn_mcxt);
+		args->site = site;
+	}
+	sm_ref_last = ref;
+}
+
+/* The type of argument number n. */
+Oid
+sm_argument_type(FunctionCallInfo fcinfo, int n)
+{
+	Oid type = get_fn_expr_argtype(fcinfo->flinfo, n);
+
+	if (!OidIsValid(type))
+		elog(ERROR, "could not determine the type of argument %d", n);
+	return type;
+}
+
+/*
+ * The conversion of an argument to a column of a map, in the context.  Raises 42804
+ * if there is none.
+ */
+sm_input *
+sm_argument_input(Oid relid, const char *column, Oid from, Oid to, int32 typmod,
+				  MemoryContext context)
+{
+	sm_input *input = sm_input_make(from, to, typmod, context);
+
+	if (input == NULL)
+	{
+		char *name = format_type_be(to);
+
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("a %s of map \"%s\" is of type %s, not of type %s", column,
+						get_rel_name(relid), name, format_type_be(from)),
+				 errhint("Cast it: CAST(... AS %s); or give it as text.", name)));
+	}
+	return input;
+}
+
+/* What was converted may have run somebody's code, that may have altered the map. */
+static Datum
+convert(sm_args *args, sm_input *input, Datum datum)
+{
+	sm_call *call = args->call;
+	const sm_site *site = args->site;
+
+	datum = sm_input_convert(input, datum);
+	if (!sm_ref_fits(call->ref, site->relid, SM_ACL_MAP))
+		call->ref = sm_ref_resolve(site->relid, 0, false);
+	if (memcmp(&site->types, &call->ref->types, sizeof(sm_types)) != 0)
+		sm_map_was_altered(site->relid);
+	return datum;
+}
+
+/* The type of the keys or values in argument number n. */
+static Oid
+input_type(const sm_args *args, int n)
+{
+	Oid type = sm_argument_type(args->fcinfo, n);
+	Oid element = args->many ? get_base_element_type(type) : InvalidOid;
+
+	return OidIsValid(element) ? element : type;
+}
+
+/* The key in argument 1, or in an element of it; see sm_args_key. */
+sm_bytes
+sm_site_key(sm_args *args, Datum key)
+{
+	sm_site *site = args->site;
+
+	if (likely(site->key_as_is))
+		return sm_key_bytes(site->types.key_type, key, &args->room[0]);
+	if (site->key == NULL)
+	{
+		site->key = sm_argument_input(site->relid, "key", input_type(args, 1),
+									  site->types.key_type, -1, site->context);
+		site->key_as_is = sm_input_is_none(site->key);
+	}
+	return sm_key_bytes(site->types.key_type, convert(args, site->key, key),
+						&args->room[0]);
+}
+
+/* The value in argument number n, or in an element of it; see sm_args_value. */
+sm_bytes
+sm_site_value(sm_args *args, int n, Datum value)
+{
+	sm_site *site = args->site;
+
+	if (unlikely(site->value == NULL))
+		site->value = sm_argument_input(site->relid, "value", input_type(args, n),
+										site->types.value_type,
+										site->types.value_typmod, site->context);
+	return sm_value_bytes(&site->types, convert(args, site->value, value),
+						  &args->room[n - 1]);
+}
+
+/* The rest of sm_args_check_result: type is that of the result. */
+void
+sm_site_check_result(sm_args *args, Oid type)
+{
+	sm_site *site = args->site;
+	Oid value_type = site->types.value_type;
+	Oid output;
+	bool is_varlena;
+
+	if (type == TEXTOID && value_type == TEXTOID)
+		site->result_as_text = true;
+	else if (type == TEXTOID)
+	{
+		getTypeOutputInfo(value_type, &output, &is_varlena);
+		fmgr_info_cxt(output, &site->output, site->context);
+	}
+	else if (type != value_type && type != getBaseType(value_type))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("a value of map \"%s\" is of type %s, not of type %s",
+						get_rel_name(site->relid), format_type_be(value_type),
+						format_type_be(type)),
+				 errhint("Use %s there, or text.", format_type_be(value_type))));
+	site->result = type;
+}
+
+/* A value of the map as what sm_site_check_result was told. */
+static Datum
+result_datum(sm_site *site, Datum value)
+{
+	if (site->result != TEXTOID || site->result_as_text)
+		return value;
+	return PointerGetDatum(cstring_to_text(OutputFunctionCall(&site->output, value)));
+}
+
+/* The rest of sm_args_result. */
+Datum
+sm_site_result(sm_args *args)
+{
+	const sm_types *types = &args->site->types;
+	char *data = args->call->value.data;
+	size_t len = args->call->value.len;
+
+	return result_datum(args->site,
+						data == sm_scratch ?
+							sm_value_datum(types, (sm_bytes) {data, len}) :
+							sm_value_datum_in(types, data - VARHDRSZ, len));
+}
+
+/* The same of a value that was stored. */
+Datum
+sm_site_stored(sm_args *args, sm_bytes value)
+{
+	return result_datum(args->site, sm_value_datum(&args->site->types, value));
+}
+
+/* The type of rows that the function returns. */
+TupleDesc
+sm_site_row(sm_args *args)
+{
+	sm_site *site = args->site;
+
+	if (site->row == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(site->context);
+
+		if (get_call_result_type(args->fcinfo, NULL, &site->row) != TYPEFUNC_COMPOSITE)
+			elog(ERROR, "return type must be a row type");
+		site->row = BlessTupleDesc(site->row);
+		MemoryContextSwitchTo(old);
+	}
+	return site->row;
+}
+
+/* ---- arguments ---- */
+
+/*
+ * When a key expires that the call stores: by argument number n, a time to live
+ * or NULL, else by the map's option ttl.  Errors: see sm_ttl_expires.
+ */
+int64
+sm_args_expires(const sm_args *args, int n)
+{
+	FunctionCallInfo fcinfo = args->fcinfo;
+	const sm_ref *ref = args->call->ref;
+
+	if (!PG_ARGISNULL(n))
+		return sm_ttl_expires(PG_GETARG_INTERVAL_P(n));
+	if (ref->has_ttl)
+		return sm_ttl_expires(&ref->ttl);
+	return SM_NEVER;
+}
+
+/* Raises 22004. */
+void
+sm_null_argument(const char *name)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+			 errmsg("argument \"%s\" must not be null", name)));
+}
