@@ -74,10 +74,19 @@ add_key(sm_frozen *frozen, sm_bytes key)
 	(void) hash_search(frozen->changed, &key, HASH_ENTER, NULL);
 }
 
+/* An open snapshot, and whose it is. */
+typedef struct opened
+{
+	sm_map *map;
+	sm_snapshot snapshot;
+} opened;
+
 static void
 close_snapshot(int code, Datum arg)
 {
-	sm_snapshot_close((sm_map *) DatumGetPointer(arg));
+	opened *o = (opened *) DatumGetPointer(arg);
+
+	sm_snapshot_close(o->map, &o->snapshot);
 }
 
 /* Waits until no other snapshot of the map is open, and opens one.  False if it is gone. */
@@ -119,7 +128,8 @@ store_pairs(sm_scan *scan, sm_frozen *frozen)
 
 /* Stores what was kept of a shard.  Returns SM_ABSENT, or why it can't be had. */
 static sm_status
-store_changes(sm_scan *scan, sm_frozen *frozen, uint32 shard, int64 now)
+store_changes(sm_scan *scan, sm_frozen *frozen, uint32 shard,
+			  const sm_snapshot *snapshot)
 {
 	sm_changes changes = {0};
 	sm_status status;
@@ -128,7 +138,8 @@ store_changes(sm_scan *scan, sm_frozen *frozen, uint32 shard, int64 now)
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		status = sm_snapshot_changes(&scan->map, shard, &changes, &scan->pairs);
+		status =
+			sm_snapshot_changes(&scan->map, snapshot, shard, &changes, &scan->pairs);
 		if (status == SM_TOO_SMALL)
 		{
 			sm_scan_make_buffer(scan, scan->pairs.len);
@@ -142,7 +153,7 @@ store_changes(sm_scan *scan, sm_frozen *frozen, uint32 shard, int64 now)
 			if (!is_wanted(scan, row.key))
 				continue;
 			add_key(frozen, row.key);
-			if (row.value.len != SM_NO_VALUE && row.expires > now)
+			if (row.value.len != SM_NO_VALUE && row.expires > snapshot->now)
 				sm_rows_put(frozen->store, &row, true);
 		}
 	}
@@ -165,7 +176,7 @@ read_snapshot(sm_scan *scan, sm_frozen *frozen, sm_snapshot *snapshot)
 			store_pairs(scan, frozen);
 		for (; shard < snapshot->cursor.shard; shard++)
 		{
-			sm_status changes = store_changes(scan, frozen, shard, snapshot->now);
+			sm_status changes = store_changes(scan, frozen, shard, snapshot);
 
 			if (changes != SM_ABSENT)
 				return changes;
@@ -178,21 +189,21 @@ read_snapshot(sm_scan *scan, sm_frozen *frozen, sm_snapshot *snapshot)
 static bool
 collect(sm_scan *scan, sm_frozen *frozen)
 {
-	sm_snapshot snapshot;
+	opened o = {.map = &scan->map};
 	sm_status status;
 
 	frozen->store = sm_rows_make(&scan->spec, false);
 	frozen->keys = AllocSetContextCreate(frozen->context, "syncmap changed keys",
 										 ALLOCSET_DEFAULT_SIZES);
 	frozen->changed = make_set(frozen->keys);
-	if (!open_snapshot(scan, &snapshot))
+	if (!open_snapshot(scan, &o.snapshot))
 		return true;
-	PG_ENSURE_ERROR_CLEANUP(close_snapshot, PointerGetDatum(&scan->map));
+	PG_ENSURE_ERROR_CLEANUP(close_snapshot, PointerGetDatum(&o));
 	{
-		status = read_snapshot(scan, frozen, &snapshot);
+		status = read_snapshot(scan, frozen, &o.snapshot);
 	}
-	PG_END_ENSURE_ERROR_CLEANUP(close_snapshot, PointerGetDatum(&scan->map));
-	sm_snapshot_close(&scan->map);
+	PG_END_ENSURE_ERROR_CLEANUP(close_snapshot, PointerGetDatum(&o));
+	sm_snapshot_close(o.map, &o.snapshot);
 	if (status == SM_GONE)
 		sm_map_was_altered(scan->relid);
 	return status != SM_NO_MEMORY;

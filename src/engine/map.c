@@ -91,6 +91,8 @@ sm_map_create(sm_map *map)
 	sm_map_configure(map, 0, false);
 	sm_map_set_promote_ratio(map, -1);
 	sm_store(&state_of(map)->ordered, 0);
+	sm_store(&state_of(map)->owner, 0);
+	sm_store(&state_of(map)->tickets, 0);
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
 	{
 		sm_shard *shard = &map->engine->shards[i];
@@ -589,10 +591,12 @@ sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
 /*
  * The one place where somebody holds more than one shard's lock: all of a map's,
  * taken in ascending order, so that the moment is the same in all of them (W2).
+ * The owner, too, changes under all of them, so each of them tells who it is.
  */
 sm_status
 sm_snapshot_open(sm_map *map, sm_snapshot *snapshot)
 {
+	sm_map_state *state = state_of(map);
 	sm_status status = SM_FOUND;
 
 	*snapshot = (sm_snapshot) {0};
@@ -602,8 +606,14 @@ sm_snapshot_open(sm_map *map, sm_snapshot *snapshot)
 
 		if (sm_load(&shard->id) != map->id)
 			status = SM_GONE;
-		else if (shard->kept.open || shard->kept.lost || shard->kept.runs != 0)
-			status = SM_REFUSED;
+	}
+	if (status == SM_FOUND && sm_load(&state->owner) != 0)
+		status = SM_REFUSED;
+	if (status == SM_FOUND)
+	{
+		snapshot->owner = sm_load(&state->tickets) + 1;
+		sm_store(&state->tickets, snapshot->owner);
+		sm_store(&state->owner, snapshot->owner);
 	}
 	snapshot->now = sm_port_now();
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
@@ -622,15 +632,17 @@ sm_snapshot_range(sm_map *map, sm_snapshot *snapshot, sm_buffer *pairs)
 }
 
 sm_status
-sm_snapshot_changes(sm_map *map, uint32_t shard, sm_changes *changes, sm_buffer *pairs)
+sm_snapshot_changes(sm_map *map, const sm_snapshot *snapshot, uint32_t shard,
+					sm_changes *changes, sm_buffer *pairs)
 {
-	return sm_shard_changes(map->engine, map->first_shard + shard, map->id, changes,
-							pairs);
+	return sm_shard_changes(map->engine, map->first_shard + shard, map->id,
+							snapshot->owner, changes, pairs);
 }
 
+/* The first shard last: with it goes the owner, when nothing of it is kept any more. */
 void
-sm_snapshot_close(sm_map *map)
+sm_snapshot_close(sm_map *map, const sm_snapshot *snapshot)
 {
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-		sm_shard_close_snapshot(map->engine, i, map->id);
+	for (uint32_t i = end_shard(map); snapshot->owner != 0 && i-- > map->first_shard;)
+		sm_shard_close_snapshot(map->engine, i, map->id, snapshot->owner);
 }

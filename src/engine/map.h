@@ -251,6 +251,9 @@ extern sm_status sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs);
  * when that has left a shard (cursor.shard is greater), takes what was changed there
  * meanwhile with sm_snapshot_changes: that is what holds of those keys.
  *
+ * A map has one owner at most, from sm_snapshot_open until sm_snapshot_close has been
+ * through all shards; every step of the others fails, and changes nothing.
+ *
  * sm_snapshot_open: SM_FOUND; SM_REFUSED, another one of this map is open, which takes
  * as long as its owner needs to read it; SM_GONE.  It holds all locks of the map's
  * shards for a moment.
@@ -259,13 +262,16 @@ extern sm_status sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs);
  * zeroed cursor on, pairs as in sm_range; value_len is SM_NO_VALUE for a key that was
  * not there.  SM_FOUND: call again.  SM_ABSENT: nothing is left.  SM_TOO_SMALL: the
  * next one takes len bytes.  SM_NO_MEMORY: there was none to keep it, or somebody
- * needed it, or the map was cleared: the snapshot is lost.  SM_GONE.
+ * needed it, or the map was cleared, or the snapshot is not the map's any more: it is
+ * lost.  SM_GONE.
  *
- * sm_snapshot_close gives everything back; to be called whatever happened.
+ * sm_snapshot_close gives everything back; to be called whatever happened.  It does
+ * nothing to a snapshot that is not its caller's: one that was refused, or closed.
  */
 typedef struct sm_snapshot
 {
-	int64_t now; /* the moment, by the host's clock */
+	uint64_t owner; /* a ticket that the map gives once; 0: it was not opened */
+	int64_t now;	/* the moment, by the host's clock */
 	sm_cursor cursor;
 } sm_snapshot;
 
@@ -279,9 +285,10 @@ typedef struct sm_changes
 extern sm_status sm_snapshot_open(sm_map *map, sm_snapshot *snapshot);
 extern sm_status sm_snapshot_range(sm_map *map, sm_snapshot *snapshot,
 								   sm_buffer *pairs);
-extern sm_status sm_snapshot_changes(sm_map *map, uint32_t shard, sm_changes *changes,
+extern sm_status sm_snapshot_changes(sm_map *map, const sm_snapshot *snapshot,
+									 uint32_t shard, sm_changes *changes,
 									 sm_buffer *pairs);
-extern void sm_snapshot_close(sm_map *map);
+extern void sm_snapshot_close(sm_map *map, const sm_snapshot *snapshot);
 
 /*
  * Range in the order of keys, of one shard of a map that is ordered: copies the next

@@ -52,6 +52,8 @@ typedef struct sm_map_state
 	sm_word evicts;	   /* may keys be evicted? */
 	sm_word own_ratio; /* its promote_ratio plus 1, 0: the engine's */
 	sm_word ordered;   /* are keys to be kept in order? */
+	sm_word owner;	   /* of the snapshot that is open, 0: none is */
+	sm_word tickets;   /* how many owners there have been */
 } sm_map_state;
 
 struct sm_shard
@@ -160,9 +162,10 @@ extern uint64_t sm_shard_free_kept(const sm_engine *engine, sm_kept *kept,
 
 /* shard_snapshot.c: takes the shard's lock, shared or for a moment exclusive */
 extern sm_status sm_shard_changes(const sm_engine *engine, uint32_t number, uint64_t id,
-								  sm_changes *changes, sm_buffer *pairs);
+								  uint64_t owner, sm_changes *changes,
+								  sm_buffer *pairs);
 extern void sm_shard_close_snapshot(const sm_engine *engine, uint32_t number,
-									uint64_t id);
+									uint64_t id, uint64_t owner);
 
 /* shard_write.c: takes the shard's lock, exclusive */
 extern sm_status sm_shard_write(const sm_request *request, const sm_write *write);

@@ -292,9 +292,21 @@ copy_kept(const sm_arena *arena, sm_changes *changes, sm_buffer *pairs)
 	return pairs->len > 0 ? SM_FOUND : SM_ABSENT;
 }
 
+/*
+ * Is the snapshot that the map with that id keeps this owner's?  Under the shard's lock:
+ * nobody becomes the owner without it, and an owner stays that until it has closed, so
+ * the answer holds as long as the lock is held.
+ */
+static bool
+is_owned(const sm_engine *engine, const sm_shard *shard, uint64_t id, uint64_t owner)
+{
+	return sm_load(&shard->id) == id && owner != 0 &&
+		sm_load(&sm_state_of(engine, shard)->owner) == owner;
+}
+
 /* See sm_snapshot_changes in map.h. */
 sm_status
-sm_shard_changes(const sm_engine *engine, uint32_t number, uint64_t id,
+sm_shard_changes(const sm_engine *engine, uint32_t number, uint64_t id, uint64_t owner,
 				 sm_changes *changes, sm_buffer *pairs)
 {
 	sm_shard *shard = &engine->shards[number];
@@ -303,11 +315,13 @@ sm_shard_changes(const sm_engine *engine, uint32_t number, uint64_t id,
 	if (!changes->started)
 	{
 		sm_shard_lock(engine, number);
-		if (sm_load(&shard->id) == id)
+		if (is_owned(engine, shard, id, owner))
+		{
 			shard->kept.open = false;
-		changes->run = shard->kept.runs;
-		changes->at = sizeof(kept_run);
-		changes->started = true;
+			changes->run = shard->kept.runs;
+			changes->at = sizeof(kept_run);
+			changes->started = true;
+		}
 		sm_shard_unlock(engine, number);
 	}
 
@@ -315,7 +329,8 @@ sm_shard_changes(const sm_engine *engine, uint32_t number, uint64_t id,
 	sm_port_lock_shared(number);
 	if (sm_load(&shard->id) != id)
 		status = SM_GONE;
-	else if (shard->kept.lost)
+	else if (!changes->started || !is_owned(engine, shard, id, owner) ||
+			 shard->kept.lost)
 		status = SM_NO_MEMORY;
 	else
 		status = copy_kept(&engine->arena, changes, pairs);
@@ -323,17 +338,20 @@ sm_shard_changes(const sm_engine *engine, uint32_t number, uint64_t id,
 	return status;
 }
 
-/* Ends the snapshot in a shard. */
+/* Ends the owner's snapshot in a shard, and in the map's first one altogether. */
 void
-sm_shard_close_snapshot(const sm_engine *engine, uint32_t number, uint64_t id)
+sm_shard_close_snapshot(const sm_engine *engine, uint32_t number, uint64_t id,
+						uint64_t owner)
 {
 	sm_shard *shard = sm_shard_lock(engine, number);
 	sm_kept kept = {0};
 
-	if (sm_load(&shard->id) == id)
+	if (is_owned(engine, shard, id, owner))
 	{
 		kept = shard->kept;
 		shard->kept = (sm_kept) {0};
+		if (number == shard->map_shard)
+			sm_store(&sm_state_of(engine, shard)->owner, 0);
 	}
 	sm_shard_unlock(engine, number);
 

@@ -620,7 +620,7 @@ end_snapshot(trial *t)
 {
 	if (!t->has_snapshot)
 		return;
-	sm_snapshot_close(&t->map);
+	sm_snapshot_close(&t->map, &t->snapshot);
 	t->has_snapshot = false;
 	t->then->destroy(t->then);
 	t->given->destroy(t->given);
@@ -674,7 +674,7 @@ take_changes(trial *t, uint32_t shard)
 	{
 		sm_buffer buffer = {bytes, sizeof(bytes), 0};
 
-		status = sm_snapshot_changes(&t->map, shard, &changes, &buffer);
+		status = sm_snapshot_changes(&t->map, &t->snapshot, shard, &changes, &buffer);
 		if (status == SM_FOUND)
 			take_pairs(t, &buffer, true);
 	} while (status == SM_FOUND);

@@ -489,7 +489,8 @@ take_pairs_then(iteration *it, sm_buffer pairs, sm_buffer *values, bool changes)
 }
 
 static sm_status
-take_changes(iteration *it, uint32_t shard, sm_buffer *values)
+take_changes(iteration *it, const sm_snapshot *snapshot, uint32_t shard,
+			 sm_buffer *values)
 {
 	sm_changes changes = {0};
 	sm_status status;
@@ -499,7 +500,7 @@ take_changes(iteration *it, uint32_t shard, sm_buffer *values)
 		sm_buffer pairs = {it->r->buffer.data, it->r->buffer.size / 8 * 8, 0};
 
 		it->calls++;
-		status = sm_snapshot_changes(it->map, shard, &changes, &pairs);
+		status = sm_snapshot_changes(it->map, snapshot, shard, &changes, &pairs);
 		if (status == SM_TOO_SMALL)
 			grow_buffer(it->r, pairs.len);
 		else if (status == SM_FOUND)
@@ -527,7 +528,7 @@ read_snapshot(iteration *it, sm_snapshot *snapshot, sm_buffer *values)
 			take_pairs_then(it, pairs, values, false);
 		for (; shard < snapshot->cursor.shard; shard++)
 		{
-			sm_status changes = take_changes(it, shard, values);
+			sm_status changes = take_changes(it, snapshot, shard, values);
 
 			if (changes != SM_ABSENT)
 				return changes;
@@ -575,7 +576,7 @@ snapshot_once(iteration *it)
 		for (uint32_t i = 0; i < work->plan->nkeys; i++)
 			it->begun[i] = atomic_load(&work->ledger[i].begun);
 		status = read_snapshot(it, &snapshot, values);
-		sm_snapshot_close(it->map);
+		sm_snapshot_close(it->map, &snapshot);
 	}
 	for (uint32_t i = 0; status == SM_ABSENT && i < work->plan->nkeys; i++)
 	{

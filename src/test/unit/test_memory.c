@@ -386,17 +386,18 @@ test_kept_large_values(size_t len)
 	sm_put(&map, key_of(&number), value_of(2, 8), 7000);
 	sm_put(&map, key_of(&number), value_of(2, len), 7000);
 
-	sm_check(sm_snapshot_changes(&map, 0, &changes, &pairs) == SM_TOO_SMALL, "fits");
+	sm_check(sm_snapshot_changes(&map, &snapshot, 0, &changes, &pairs) == SM_TOO_SMALL,
+			 "fits");
 	number = 4;
 	sm_delete(&map, key_of(&number));
 	number = 5;
 	sm_put(&map, key_of(&number), value_of(2, len), SM_NEVER);
 	pairs.size = 2 * len;
-	while (sm_snapshot_changes(&map, 0, &changes, &pairs) == SM_FOUND)
+	while (sm_snapshot_changes(&map, &snapshot, 0, &changes, &pairs) == SM_FOUND)
 		check_pairs(&pairs, len, seen);
 	for (number = 1; number <= 6; number++)
 		sm_check(seen[number], "key %lu was not kept", (unsigned long) number);
-	sm_snapshot_close(&map);
+	sm_snapshot_close(&map, &snapshot);
 
 	check_key(2, 2, len);
 	check_key(5, 2, len);

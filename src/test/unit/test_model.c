@@ -489,7 +489,7 @@ end_snapshot(trial *round)
 {
 	if (!round->has_snapshot)
 		return;
-	sm_snapshot_close(&round->map);
+	sm_snapshot_close(&round->map, &round->snapshot);
 	round->has_snapshot = false;
 	round->then->destroy(round->then);
 	round->given->destroy(round->given);
@@ -550,7 +550,8 @@ take_changes(trial *round, uint32_t shard)
 
 	for (;;)
 	{
-		status = sm_snapshot_changes(&round->map, shard, &changes, &buffer);
+		status = sm_snapshot_changes(&round->map, &round->snapshot, shard, &changes,
+									 &buffer);
 		if (status == SM_FOUND)
 			take_pairs(round, &buffer, true);
 		else if (status == SM_TOO_SMALL)

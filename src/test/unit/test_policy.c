@@ -579,7 +579,8 @@ test_snapshot(size_t len)
 	sm_check(status == SM_ABSENT && found <= n / 4, "%lu keys are left",
 			 (unsigned long) found);
 	found = 0;
-	while ((status = sm_snapshot_changes(&map, 0, &changes, &pairs)) == SM_FOUND)
+	while ((status = sm_snapshot_changes(&map, &snapshot, 0, &changes, &pairs)) ==
+		   SM_FOUND)
 	{
 		for (size_t at = 0; at < pairs.len; found++)
 		{
@@ -590,7 +591,7 @@ test_snapshot(size_t len)
 		}
 	}
 	sm_check(status == SM_ABSENT, "status %d of changes", status);
-	sm_snapshot_close(&map);
+	sm_snapshot_close(&map, &snapshot);
 	/* those that are left, and the changed ones that are */
 	sm_check(found >= n - sm_count(&map) && found <= n - sm_count(&map) + 2,
 			 "%lu were kept, %lu are left", (unsigned long) found,
@@ -614,9 +615,10 @@ test_snapshot(size_t len)
 		}
 		if (!by_quota)
 			sm_reclaim(&map, UINT64_MAX);
-		sm_check(sm_snapshot_changes(&map, 0, &changes, &pairs) == SM_NO_MEMORY,
+		sm_check(sm_snapshot_changes(&map, &snapshot, 0, &changes, &pairs) ==
+					 SM_NO_MEMORY,
 				 "a snapshot that is not lost");
-		sm_snapshot_close(&map);
+		sm_snapshot_close(&map, &snapshot);
 	}
 	sm_check(sm_map_pages(&map) + sm_host_free_pages() == fresh, "pages are lost");
 	sm_host_set_clock(0);
