@@ -50,18 +50,32 @@ state_of(const sm_map *map)
 	return &map->engine->shards[map->first_shard].state;
 }
 
+/* Is what was loaded of one of the map's shards this map's? */
+static bool
+was_ours(const sm_map *map, uint32_t number)
+{
+	return sm_shard_was_of(&map->engine->shards[number], map->id);
+}
+
 /* Makes a handle.  Whether the map is there shows at the first call. */
 void
 sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id, uint32_t first_shard,
 			uint32_t shard_bits)
 {
-	assert(id != 0 && shard_bits <= SM_MAX_SHARD_BITS);
+	assert(id != 0 && id != SM_NO_MAP && shard_bits <= SM_MAX_SHARD_BITS);
 	assert(first_shard + (1U << shard_bits) <= engine->nshards);
 	*map = (sm_map) {.engine = engine,
 					 .id = id,
 					 .first_shard = first_shard,
 					 .shard_bits = shard_bits};
-	map->evicts = sm_load(&state_of(map)->evicts) != 0;
+	map->evicts = sm_load(&state_of(map)->evicts) != 0 && was_ours(map, first_shard);
+}
+
+/* Makes a handle of no map.  It names a shard as all do: the table has one at least. */
+void
+sm_map_open_none(sm_map *map, const sm_engine *engine)
+{
+	*map = (sm_map) {.engine = engine, .id = SM_NO_MAP};
 }
 
 static uint32_t
@@ -80,6 +94,21 @@ zero_counts(sm_shard *shard)
 	sm_store(&shard->retries, 0);
 }
 
+/* What a map's state is before anybody has configured it. */
+static void
+init_state(sm_map_state *state)
+{
+	assert(sm_load(&state->pages) == 0);
+	/* whoever sees one of these sees that the shards are not the map's before (R5) */
+	sm_fence_release();
+	sm_store(&state->max_pages, UINT64_MAX);
+	sm_store(&state->evicts, 0);
+	sm_store(&state->own_ratio, 0);
+	sm_store(&state->ordered, 0);
+	sm_store(&state->owner, 0);
+	sm_store(&state->tickets, 0);
+}
+
 /*
  * Gives a map its shards, which were nobody's.  The caller sees to it that
  * nobody else does so at the same time.
@@ -87,12 +116,8 @@ zero_counts(sm_shard *shard)
 void
 sm_map_create(sm_map *map)
 {
-	assert(sm_load(&state_of(map)->pages) == 0);
-	sm_map_configure(map, 0, false);
-	sm_map_set_promote_ratio(map, -1);
-	sm_store(&state_of(map)->ordered, 0);
-	sm_store(&state_of(map)->owner, 0);
-	sm_store(&state_of(map)->tickets, 0);
+	init_state(state_of(map));
+	map->evicts = false;
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
 	{
 		sm_shard *shard = &map->engine->shards[i];
@@ -108,56 +133,102 @@ sm_map_create(sm_map *map)
 	}
 }
 
-void
+/*
+ * A map's state, with its first shard's lock held: that shard's id tells that the
+ * state is this map's.  NULL, and no lock is held, if the map is gone.
+ */
+static sm_map_state *
+lock_state(sm_map *map)
+{
+	sm_shard *first = sm_shard_lock(map->engine, map->first_shard);
+
+	if (sm_load(&first->id) == map->id)
+		return &first->state;
+	sm_shard_unlock(map->engine, map->first_shard);
+	return NULL;
+}
+
+static void
+unlock_state(sm_map *map)
+{
+	sm_shard_unlock(map->engine, map->first_shard);
+}
+
+sm_status
 sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts)
 {
-	sm_map_state *state = state_of(map);
-	bool stops = sm_load(&state->evicts) && !evicts;
+	sm_map_state *state = lock_state(map);
+	bool stops;
 
+	if (state == NULL)
+		return SM_GONE;
+	stops = sm_load(&state->evicts) && !evicts;
 	sm_store(&state->max_pages,
 			 max_memory == 0 ? UINT64_MAX : max_memory / SM_PAGE_SIZE);
 	sm_store(&state->evicts, evicts);
 	map->evicts = evicts;
+	unlock_state(map);
 
-	/* whoever is evicting now has seen the other setting: wait for him (M3) */
-	for (uint32_t i = map->first_shard; stops && i < end_shard(map); i++)
+	/* who is evicting now has seen the other setting: wait until it is done (M3) */
+	for (uint32_t i = map->first_shard + 1; stops && i < end_shard(map); i++)
 	{
-		sm_shard_lock(map->engine, i);
+		const sm_shard *shard = sm_shard_lock(map->engine, i);
+		bool is_there = sm_load(&shard->id) == map->id;
+
 		sm_shard_unlock(map->engine, i);
+		if (!is_there)
+			return SM_GONE;
 	}
+	return SM_FOUND;
 }
 
-void
+sm_status
 sm_map_set_promote_ratio(sm_map *map, int percent)
 {
-	sm_store(&state_of(map)->own_ratio, (uint64_t) percent + 1);
+	sm_map_state *state = lock_state(map);
+
+	if (state == NULL)
+		return SM_GONE;
+	sm_store(&state->own_ratio, (uint64_t) percent + 1);
+	unlock_state(map);
+	return SM_FOUND;
 }
 
 /*
  * From now on a shard that becomes empty is ordered; one that is, at once.  Whoever
  * writes to the others meanwhile knows by a key's tag whether it is in the order.
  */
-void
+sm_status
 sm_map_set_ordered(sm_map *map, bool ordered)
 {
-	if ((sm_load(&state_of(map)->ordered) != 0) == ordered)
-		return;
-	sm_store(&state_of(map)->ordered, ordered);
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-		sm_shard_set_ordered(map->engine, i, map->id, ordered);
+	sm_map_state *state = lock_state(map);
+	bool changes;
+
+	if (state == NULL)
+		return SM_GONE;
+	changes = (sm_load(&state->ordered) != 0) != ordered;
+	sm_store(&state->ordered, ordered);
+	unlock_state(map);
+	for (uint32_t i = map->first_shard; changes && i < end_shard(map); i++)
+	{
+		if (!sm_shard_set_ordered(map->engine, i, map->id, ordered))
+			return SM_GONE;
+	}
+	return SM_FOUND;
 }
 
 bool
 sm_map_is_ordered(const sm_map *map)
 {
-	return sm_load(&state_of(map)->ordered) != 0;
+	return sm_load(&state_of(map)->ordered) != 0 && was_ours(map, map->first_shard);
 }
 
 sm_status
 sm_order_step(sm_map *map)
 {
-	for (uint32_t i = map->first_shard; sm_map_is_ordered(map) && i < end_shard(map);
-		 i++)
+	if (!sm_map_is_ordered(map))
+		return was_ours(map, map->first_shard) ? SM_ABSENT : SM_GONE;
+	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
 	{
 		sm_status status = sm_shard_order_step(map->engine, i, map->id);
 
@@ -336,13 +407,15 @@ largest_shard(const sm_map *map, uint64_t done)
 
 	for (uint32_t i = 0; i < 1U << map->shard_bits; i++)
 	{
-		uint64_t pages =
-			sm_load(&map->engine->shards[map->first_shard + i].settled) + 1;
+		uint32_t number = map->first_shard + i;
+		uint64_t pages = sm_load(&map->engine->shards[number].settled);
 
-		if (!(done >> i & 1) && pages > most)
+		if (!was_ours(map, number))
+			pages = 0;
+		if (!(done >> i & 1) && pages + 1 > most)
 		{
 			largest = i;
-			most = pages;
+			most = pages + 1;
 		}
 	}
 	return largest;
@@ -358,7 +431,7 @@ sm_evict(sm_map *map, uint64_t npages)
 	uint64_t freed = 0;
 	bool evicted = false;
 
-	if (!sm_load(&state_of(map)->evicts))
+	if (!sm_load(&state_of(map)->evicts) || !was_ours(map, map->first_shard))
 		return 0;
 	for (uint64_t turn = 0; freed < npages && done != all; turn++)
 	{
@@ -409,43 +482,53 @@ sm_clear(sm_map *map)
 	return SM_FOUND;
 }
 
-static uint64_t
-count_shard(sm_map *map, uint32_t number)
+/* Counts a shard's keys; false if the map is gone. */
+static bool
+count_shard(sm_map *map, uint32_t number, uint64_t *count)
 {
-	const sm_shard *shard = &map->engine->shards[number];
+	sm_shard *shard = &map->engine->shards[number];
 	int64_t earliest = (int64_t) sm_load(&shard->earliest);
 	sm_request request = {.map = map,
 						  .engine = map->engine,
-						  .shard = (sm_shard *) shard,
+						  .shard = shard,
 						  .number = number};
 
-	if (sm_load(&shard->id) != map->id)
-		return 0;
 	if (earliest != SM_NEVER && earliest <= sm_port_now())
-		return sm_shard_count(&request);
-	return sm_load(&shard->entries);
+		return sm_shard_count(&request, count);
+	*count = sm_load(&shard->entries);
+	return was_ours(map, number);
 }
 
 uint64_t
 sm_count(sm_map *map)
 {
-	uint64_t count = 0;
+	uint64_t sum = 0;
 
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-		count += count_shard(map, i);
-	return count;
+	{
+		uint64_t count;
+
+		if (!count_shard(map, i, &count))
+			return 0;
+		sum += count;
+	}
+	return sum;
 }
 
 uint64_t
 sm_map_pages(const sm_map *map)
 {
-	return sm_load(&state_of(map)->pages);
+	uint64_t pages = sm_load(&state_of(map)->pages);
+
+	return was_ours(map, map->first_shard) ? pages : 0;
 }
 
 uint64_t
 sm_map_quota(const sm_map *map)
 {
-	return sm_load(&state_of(map)->max_pages);
+	uint64_t max_pages = sm_load(&state_of(map)->max_pages);
+
+	return was_ours(map, map->first_shard) ? max_pages : UINT64_MAX;
 }
 
 bool
@@ -472,6 +555,8 @@ sm_get_shard_stats(const sm_map *map, uint32_t shard, sm_shard_stats *stats)
 	for (int i = 0; i < SM_COUNTERS; i++)
 		stats->counts[i] = sm_load(&from->counts[i]);
 	sm_port_unlock(number);
+	if (!is_there)
+		*stats = (sm_shard_stats) {0};
 	return is_there;
 }
 
@@ -483,6 +568,8 @@ sm_get_read_stats(const sm_map *map, sm_read_stats *stats)
 	*stats = (sm_read_stats) {.gets = sm_load(&shard->gets),
 							  .hits = sm_load(&shard->hits),
 							  .retries = sm_load(&shard->retries)};
+	if (!was_ours(map, map->first_shard))
+		*stats = (sm_read_stats) {0};
 }
 
 static void
@@ -529,7 +616,11 @@ sm_map_entries(const sm_map *map)
 	uint64_t entries = 0;
 
 	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+	{
 		entries += sm_load(&map->engine->shards[i].entries);
+		if (!was_ours(map, i))
+			return 0;
+	}
 	return entries;
 }
 

@@ -118,32 +118,40 @@ extern size_t sm_marks_size(uint64_t arena_size);
 /*
  * A map's life.  The caller keeps which shards are free and sees to it that
  * ids are never reused (0 is none).  sm_map_create makes shards that belong to
- * no map a map's; sm_map_destroy gives all memory back and leaves the shards
- * to nobody: handles that are still about get SM_GONE from then on.
+ * no map a map's, with no quota, eviction, order, or promote_ratio of its own;
+ * sm_map_destroy gives all memory back and leaves the shards to nobody: handles
+ * that are still about get SM_GONE from then on, or 0 where a number is asked
+ * for, and change nothing, whoever has the shards by then.
+ *
+ * No map has the id SM_NO_MAP: every call with such a handle, which sm_map_open_none
+ * makes, gives SM_GONE, or 0.
  */
+#define SM_NO_MAP UINT64_MAX
+
 extern void sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id,
 						uint32_t first_shard, uint32_t shard_bits);
+extern void sm_map_open_none(sm_map *map, const sm_engine *engine);
 extern void sm_map_create(sm_map *map);
 extern void sm_map_destroy(sm_map *map);
 
 /*
- * Sets a map's quota in bytes, 0 for none, and whether its keys may be evicted;
- * a new map has no quota and does not evict.  When it returns, no key is evicted
- * any more from a map that does not evict.  Another process' reads leave marks
- * from when it opens or configures its handle.  Takes the shards' locks.
+ * Sets a map's quota in bytes, 0 for none, and whether its keys may be evicted.
+ * When it returns, no key is evicted any more from a map that does not evict.
+ * Another process' reads leave marks from when it opens or configures its handle.
+ * This and the next two take the shards' locks, and return SM_FOUND or SM_GONE.
  */
-extern void sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts);
+extern sm_status sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts);
 
-/* Sets a map's own promote_ratio, -1 for the engine's, as a new map has. */
-extern void sm_map_set_promote_ratio(sm_map *map, int percent);
+/* Sets a map's own promote_ratio, -1 for the engine's. */
+extern sm_status sm_map_set_promote_ratio(sm_map *map, int percent);
 
 /*
- * Says whether a map's keys are kept in order, too; a new map's are not.  With keys
- * in it that takes sm_order_step, for the worker or whoever needs the order: each
- * call does a bounded piece of it.  SM_ABSENT: nothing is left to do; SM_FOUND: call
- * again; SM_NO_MEMORY, SM_GONE.  Both take the shards' locks.
+ * Says whether a map's keys are kept in order, too.  With keys in it that takes
+ * sm_order_step, for the worker or whoever needs the order: each call does a bounded
+ * piece of it, under a shard's lock.  SM_ABSENT: nothing is left to do; SM_FOUND: call
+ * again; SM_NO_MEMORY, SM_GONE.
  */
-extern void sm_map_set_ordered(sm_map *map, bool ordered);
+extern sm_status sm_map_set_ordered(sm_map *map, bool ordered);
 extern sm_status sm_order_step(sm_map *map);
 extern bool sm_map_is_ordered(const sm_map *map);
 
@@ -357,7 +365,7 @@ typedef struct sm_read_stats
 	uint64_t retries; /* lookups that had to start again, each time */
 } sm_read_stats;
 
-/* Takes a shard's lock, shared.  False if the map is gone. */
+/* Takes a shard's lock, shared.  False, and all is 0, if the map is gone. */
 extern bool sm_get_shard_stats(const sm_map *map, uint32_t shard,
 							   sm_shard_stats *stats);
 extern void sm_get_read_stats(const sm_map *map, sm_read_stats *stats);
@@ -366,7 +374,7 @@ extern void sm_flush_reads(sm_map *map);
 /* Sets all counts to 0, of the map and its shards.  Takes the shards' locks. */
 extern void sm_reset_stats(sm_map *map);
 
-/* The pages that a map holds now, and its quota, UINT64_MAX if it has none. */
+/* The pages that a map holds now, and its quota; UINT64_MAX: none, or it is gone. */
 extern uint64_t sm_map_pages(const sm_map *map);
 extern uint64_t sm_map_quota(const sm_map *map);
 

@@ -389,21 +389,24 @@ take_order(sm_shard *shard)
 
 /*
  * Makes a shard keep its keys in order, at once if it has none, or no longer.
+ * Returns false if the shard is not that map's.
  */
-void
+bool
 sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
 					 bool ordered)
 {
 	sm_shard *shard = sm_shard_lock(engine, number);
+	bool is_there = sm_load(&shard->id) == id;
 	uint64_t order = 0;
 
-	if (sm_load(&shard->id) == id && !ordered)
+	if (is_there && !ordered)
 		order = take_order(shard);
-	else if (sm_load(&shard->id) == id && sm_load(&shard->entries) == 0)
+	else if (is_there && sm_load(&shard->entries) == 0)
 		sm_shard_set_ordered_tags(shard, SM_ALL_TAGS);
 	sm_shard_unlock(engine, number);
 
 	sm_order_free(&engine->arena, order);
+	return is_there;
 }
 
 /*

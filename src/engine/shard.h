@@ -145,7 +145,7 @@ extern sm_status sm_shard_get(const sm_request *request, sm_buffer *value,
 							  int64_t *expires);
 extern sm_status sm_shard_range(const sm_request *request, uint32_t *prefix,
 								int64_t now, sm_buffer *pairs);
-extern uint64_t sm_shard_count(const sm_request *request);
+extern bool sm_shard_count(const sm_request *request, uint64_t *count);
 
 /* shard_order.c: the first takes the shard's lock; the second only as the fallback */
 extern sm_status sm_shard_order_step(const sm_engine *engine, uint32_t number,
@@ -175,7 +175,7 @@ extern sm_shard *sm_shard_lock(const sm_engine *engine, uint32_t number);
 extern void sm_shard_unlock(const sm_engine *engine, uint32_t number);
 extern void sm_shard_begin_order(sm_shard *shard);
 extern void sm_shard_set_ordered_tags(sm_shard *shard, uint32_t tags);
-extern void sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
+extern bool sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
 								 bool ordered);
 extern bool sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id,
 						   bool destroy);
@@ -203,6 +203,18 @@ extern uint64_t sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint6
 								 uint32_t compact_ratio, uint64_t npages, bool patient);
 extern bool sm_shard_evict(const sm_engine *engine, uint32_t number, uint64_t id,
 						   bool pressing, uint64_t *freed);
+
+/*
+ * Is what was loaded of a shard without its lock of the map with that id?  The fence
+ * puts those loads before the id's: who gives a shard away changes its id first, and a
+ * release fence stands before anything that the next map stores there (R1, R5).
+ */
+static inline bool
+sm_shard_was_of(const sm_shard *shard, uint64_t id)
+{
+	sm_fence_acquire();
+	return sm_load(&shard->id) == id;
+}
 
 static inline sm_map_state *
 sm_state_of(const sm_engine *engine, const sm_shard *shard)

@@ -593,7 +593,8 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 				sm_port_pause();
 		}
 	}
-	made_room = sm_load(&engine->shards[number].counts[SM_EXPIRATIONS]) != expirations;
+	made_room = sm_load(&peeked->counts[SM_EXPIRATIONS]) != expirations &&
+		sm_shard_was_of(peeked, id);
 
 	while (more && freed < npages)
 	{

@@ -135,11 +135,12 @@ sm_shard_order_step(const sm_engine *engine, uint32_t number, uint64_t id)
 {
 	const sm_shard *peeked = &engine->shards[number];
 	order_step step = {.engine = engine};
+	bool ready = sm_load(&peeked->order_ready) != 0;
 	sm_status status = SM_FOUND;
 
-	if (sm_load(&peeked->id) != id)
+	if (!sm_shard_was_of(peeked, id))
 		return SM_GONE;
-	if (sm_load(&peeked->order_ready))
+	if (ready)
 		return SM_ABSENT;
 
 	step.shard = sm_shard_lock(engine, number);

@@ -197,12 +197,12 @@ count_miss(const sm_request *request)
 	sm_map *map = request->map;
 	uint8_t *misses = &map->misses[request->number - map->first_shard];
 
-	if (++*misses == MISSES_FLUSHED)
-	{
+	if (++*misses < MISSES_FLUSHED)
+		return;
+	*misses = 0;
+	if (sm_load(&request->shard->id) == map->id)
 		atomic_fetch_add_explicit(&request->shard->misses, MISSES_FLUSHED,
 								  memory_order_relaxed);
-		*misses = 0;
-	}
 }
 
 /* What is left of a try when the key is not in read. */
@@ -552,20 +552,20 @@ sm_shard_range(const sm_request *request, uint32_t *prefix, int64_t now,
 
 /*
  * How many keys there are that have not expired.  Nothing is copied, so this
- * is a walk over the index; 0 if the map is gone.
+ * is a walk over the index.  False if the map is gone.
  */
-uint64_t
-sm_shard_count(const sm_request *request)
+bool
+sm_shard_count(const sm_request *request, uint64_t *count)
 {
 	range_batch batch = {.data = NULL};
-	uint64_t count = 0;
 
+	*count = 0;
 	for (uint32_t prefix = 0; prefix < (uint32_t) 1 << SM_TAG_BITS;
 		 prefix = batch.high + 1)
 	{
 		if (!range_step(request, prefix, &batch))
-			return 0;
-		count += batch.pairs;
+			return false;
+		*count += batch.pairs;
 	}
-	return count;
+	return true;
 }

@@ -518,6 +518,9 @@ try_write(const sm_request *request, const sm_write *write, bool large)
 		value.bytes = *write->value;
 	if (large)
 	{
+		/* who has no map is not to be told to make room for it */
+		if (sm_load(&request->shard->id) != request->map->id)
+			return SM_GONE;
 		value.extents = sm_extents_write(arena, value.bytes.data, value.bytes.len,
 										 &value.extent_pages);
 		if (value.extents == 0)
