@@ -22,6 +22,12 @@
 #include <stdint.h>
 #include <string.h>
 
+_Static_assert(sizeof(void *) == 8 && sizeof(size_t) == 8,
+			   "syncmap needs a 64-bit platform: pointers and size_t of 8 bytes");
+_Static_assert(
+	ATOMIC_LLONG_LOCK_FREE == 2 && sizeof(long long) == 8,
+	"syncmap needs atomic accesses of 8-byte words that are always lock-free");
+
 #define SM_PAGE_SIZE  4096
 #define SM_PAGE_WORDS (SM_PAGE_SIZE / 8)
 #define SM_MAX_RUN	  16 /* pages in the longest run */
