@@ -12,6 +12,7 @@
 #include "compat.h"
 
 #include "miscadmin.h"
+#include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
@@ -174,11 +175,15 @@ sm_port_unlock(uint32_t shard)
 	LWLockRelease(&shard_locks[shard].lock);
 }
 
-/* Long enough for a process that has been woken to run. */
-void
+/*
+ * Long enough for a process that has been woken to run.  Whoever is asked to do
+ * something else does that first.
+ */
+bool
 sm_port_pause(void)
 {
 	pg_usleep(50);
+	return !(InterruptPending || ShutdownRequestPending || ConfigReloadPending);
 }
 
 uint32_t

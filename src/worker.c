@@ -139,8 +139,9 @@ maintain_all(void)
 		sm_registry_open(&map, &list[i]);
 		for (uint32 shard = 0; shard < (uint32) 1 << map.shard_bits; shard++)
 		{
-			handle_interrupts();
-			sm_maintain(&map, shard);
+			do
+				handle_interrupts();
+			while (sm_maintain(&map, shard));
 		}
 		evict_over_quota(&map);
 	}

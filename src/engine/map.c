@@ -392,7 +392,7 @@ sm_reclaim(sm_map *map, uint64_t npages)
 
 	for (uint32_t i = map->first_shard; i < end_shard(map) && freed < npages; i++)
 	{
-		freed += sm_shard_reclaim(map->engine, i, map->id, 0, npages - freed, false);
+		freed += sm_shard_reclaim(map->engine, i, map->id, 0, npages - freed, NULL);
 		freed += sm_shard_free_empty(map->engine, i, map->id);
 	}
 	return freed;
@@ -452,22 +452,33 @@ sm_evict(sm_map *map, uint64_t npages)
 /* Writers may make work as fast as it is done. */
 #define MAINTENANCE_STEPS 65536
 
-void
+bool
 sm_maintain(sm_map *map, uint32_t shard)
 {
 	const sm_engine *engine = map->engine;
 	uint32_t number = map->first_shard + shard;
+	bool cut_short = false;
 
-	sm_shard_reclaim(engine, number, map->id, engine->compact_ratio, UINT64_MAX, true);
+	sm_shard_reclaim(engine, number, map->id, engine->compact_ratio, UINT64_MAX,
+					 &cut_short);
+	if (cut_short)
+		return true;
 	if (sm_load(&engine->shards[number].entries) == 0)
 		sm_shard_free_empty(engine, number, map->id);
 	for (int i = 0; i < MAINTENANCE_STEPS && sm_shard_step(engine, number, map->id);
 		 i++)
-		sm_port_pause();
+	{
+		if (!sm_port_pause())
+			return true;
+	}
 	for (int i = 0; i < MAINTENANCE_STEPS && sm_map_is_ordered(map) &&
 		 sm_shard_order_step(engine, number, map->id) == SM_FOUND;
 		 i++)
-		sm_port_pause();
+	{
+		if (!sm_port_pause())
+			return true;
+	}
+	return false;
 }
 
 /* Each key at one moment, but not all at the same. */

@@ -209,9 +209,10 @@ extern uint64_t sm_evict(sm_map *map, uint64_t npages);
  * What a maintenance worker does at each of its visits to a shard of a map,
  * numbered from 0, in bounded pieces: promotes, goes on growing or shrinking,
  * puts keys in order, takes out what has expired, compacts, and gives back what is
- * empty.
+ * empty.  Returns true if the host cut it short (sm_port_pause) and more is to be
+ * done: each call does a piece at least.
  */
-extern void sm_maintain(sm_map *map, uint32_t shard);
+extern bool sm_maintain(sm_map *map, uint32_t shard);
 
 /* Removes all keys, each at one moment, but not all at the same.  SM_FOUND or SM_GONE. */
 extern sm_status sm_clear(sm_map *map);

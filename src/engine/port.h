@@ -11,6 +11,7 @@
 #ifndef SM_PORT_H
 #define SM_PORT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -25,9 +26,11 @@ extern void sm_port_unlock(uint32_t shard);
 
 /*
  * Called between two pieces of maintenance, with no lock held: whoever waits for
- * the lock that was just released is to get it first.
+ * the lock that was just released is to get it first.  Returns false when the work is
+ * to end soon, since the host has something else to do: what is left is for another
+ * call.
  */
-extern void sm_port_pause(void);
+extern bool sm_port_pause(void);
 
 /*
  * Pages of the arena, SM_PAGE_SIZE bytes each.  The host takes its own lock

@@ -200,7 +200,8 @@ extern void sm_shard_compact(const sm_engine *engine, sm_shard *shard);
 extern bool sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id,
 						   int64_t now, uint64_t *freed);
 extern uint64_t sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
-								 uint32_t compact_ratio, uint64_t npages, bool patient);
+								 uint32_t compact_ratio, uint64_t npages,
+								 bool *cut_short);
 extern bool sm_shard_evict(const sm_engine *engine, uint32_t number, uint64_t id,
 						   bool pressing, uint64_t *freed);
 

@@ -565,16 +565,28 @@ sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id, int64_t no
 	return more;
 }
 
+/* Between two pieces, with no lock held.  Who is not patient goes on at once. */
+static bool
+may_go_on(bool *cut_short)
+{
+	if (cut_short == NULL)
+		return true;
+	*cut_short = !sm_port_pause();
+	return !*cut_short;
+}
+
 /*
  * Takes expired entries out, gives back the pages of an index that was replaced,
  * and then compacts segments with more than compact_ratio percent of dead bytes,
  * each piece under the lock anew, until npages pages are free or nothing is left
  * to do.  Returns how many pages that gave, and at least 1 if it gave bytes back:
- * they are room in the newest segment.  Who is patient lets others go first.
+ * they are room in the newest segment.  With cut_short it is patient: it lets others go
+ * first between two pieces, and ends where its host does not want it to go on, which
+ * *cut_short then says.
  */
 uint64_t
 sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
-				 uint32_t compact_ratio, uint64_t npages, bool patient)
+				 uint32_t compact_ratio, uint64_t npages, bool *cut_short)
 {
 	const sm_shard *peeked = &engine->shards[number];
 	uint64_t expirations = sm_load(&peeked->counts[SM_EXPIRATIONS]);
@@ -587,11 +599,9 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 	{
 		int64_t now = sm_port_now();
 
-		while (sm_shard_sweep(engine, number, id, now, &freed) && freed < npages)
-		{
-			if (patient)
-				sm_port_pause();
-		}
+		while (more && sm_shard_sweep(engine, number, id, now, &freed) &&
+			   freed < npages)
+			more = may_go_on(cut_short);
 	}
 	made_room = sm_load(&peeked->counts[SM_EXPIRATIONS]) != expirations &&
 		sm_shard_was_of(peeked, id);
@@ -614,14 +624,13 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 				compact(engine, shard, segment);
 			made_room |= segment != 0;
 			/* what is kept for a snapshot goes last, and only for a need */
-			if (segment == 0 && !patient)
+			if (segment == 0 && cut_short == NULL)
 				sm_shard_lose_kept(shard);
 			more = segment != 0 || (shard->kept.lost && sm_shard_kept_pages(shard) > 0);
 		}
 		freed += pages_less(shard, before);
 		sm_shard_unlock(engine, number);
-		if (more && patient)
-			sm_port_pause();
+		more = more && may_go_on(cut_short);
 	}
 	return freed == 0 && made_room ? 1 : freed;
 }

@@ -68,6 +68,9 @@ static uint64_t *bitmap;
 
 _Thread_local volatile sig_atomic_t sm_host_held;
 
+/* Pauses of this thread's after which it is to do something else, or -1. */
+static _Thread_local int64_t pauses = -1;
+
 static uint64_t
 align_up(uint64_t n, uint64_t alignment)
 {
@@ -273,10 +276,20 @@ find_run(uint32_t npages)
 	return 0;
 }
 
-void
+bool
 sm_port_pause(void)
 {
 	sched_yield();
+	sm_check(pauses != 0, "maintenance went on after it was told to end");
+	if (pauses > 0)
+		pauses--;
+	return pauses != 0;
+}
+
+void
+sm_host_interrupt_after(int64_t n)
+{
+	pauses = n;
 }
 
 uint32_t

@@ -58,6 +58,9 @@ extern uint64_t sm_host_shortages(void);
 /* From now on, n allocations succeed and all further ones fail; -1: no limit. */
 extern void sm_host_fail_after(int64_t n);
 
+/* The n-th pause from now tells this thread's maintenance to end; -1: none does. */
+extern void sm_host_interrupt_after(int64_t n);
+
 /* The map with that id evicts its own keys when the arena is full. */
 extern void sm_host_give_way(uint64_t id);
 

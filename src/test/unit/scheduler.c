@@ -373,9 +373,10 @@ sm_port_free_pages(uint32_t first, uint32_t npages)
 	}
 }
 
-void
+bool
 sm_port_pause(void)
 {
+	return true;
 }
 
 int64_t

@@ -626,6 +626,74 @@ test_snapshot(size_t len)
 	end();
 }
 
+/* A shard with something to do of every kind, in many pieces. */
+static void
+make_work(void)
+{
+	begin(0, 0);
+	sm_map_configure(&map, 0, false);
+	sm_host_set_clock(0);
+	host.engine.compact_ratio = 60; /* what writes leave to the worker */
+	for (uint64_t i = 0; i < 20000; i++)
+		put_until(COLD + i, 100, i % 4 == 0 ? 1000 : SM_NEVER);
+	for (uint64_t i = 0; i < 20000; i += 4)
+	{
+		uint64_t key = COLD + i + 1;
+
+		sm_delete(&map, (sm_bytes) {&key, sizeof(key)});
+	}
+	sm_map_set_ordered(&map, true);
+	host.engine.compact_ratio = 10;
+	sm_host_set_clock(2000);
+}
+
+/*
+ * A host that is in a hurry gets the worker back after each piece, and the work is
+ * done in the end all the same.
+ */
+static void
+test_cut_short(void)
+{
+	sm_shard_stats whole;
+	sm_shard_stats pieces;
+	uint64_t calls = 0;
+	sm_buffer pairs = {NULL, 0, 0};
+	sm_span span = {.descending = false};
+
+	make_work();
+	sm_check(!sm_maintain(&map, 0), "cut short, and nobody is in a hurry");
+	sm_get_shard_stats(&map, 0, &whole);
+	end();
+
+	make_work();
+	for (bool more = true; more; calls++)
+	{
+		sm_shard_stats before;
+		sm_shard_stats after;
+
+		sm_get_shard_stats(&map, 0, &before);
+		sm_host_interrupt_after(1 + (int64_t) (calls % 2));
+		more = sm_maintain(&map, 0);
+		sm_get_shard_stats(&map, 0, &after);
+		/* SWEEP_ENTRIES, and no more than two segments */
+		sm_check(before.entries - after.entries <= 2 * 256 &&
+					 after.counts[SM_COMPACTIONS] - before.counts[SM_COMPACTIONS] <= 2,
+				 "a call of more than two pieces");
+		sm_check(calls < 100000, "a call does nothing");
+	}
+	sm_host_interrupt_after(-1);
+	sm_get_shard_stats(&map, 0, &pieces);
+	sm_check(calls > 100, "%lu calls", (unsigned long) calls);
+	sm_check(pieces.entries == 10000 && whole.entries == 10000, "%lu and %lu keys",
+			 (unsigned long) pieces.entries, (unsigned long) whole.entries);
+	sm_check(sm_count(&map) == 10000, "keys are lost");
+	sm_check(sm_range_ordered(&map, 0, &span, 1, &pairs) == SM_TOO_SMALL,
+			 "not in order yet");
+	sm_check(!sm_maintain(&map, 0), "cut short, and nobody is in a hurry");
+	sm_host_set_clock(0);
+	end();
+}
+
 int
 main(void)
 {
@@ -650,6 +718,7 @@ main(void)
 		test_expire_large(spare);
 	test_large_values();
 	test_reclaim_counts();
+	test_cut_short();
 	test_snapshot(100);
 	test_snapshot(3000);
 	test_snapshot(60000);
