@@ -322,6 +322,13 @@ sm_put(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires)
 	return write_key(map, key, (sm_write) {.value = &value, .expires = expires});
 }
 
+sm_status
+sm_replace(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires)
+{
+	return write_key(map, key,
+					 (sm_write) {.value = &value, .expires = expires, .replace = true});
+}
+
 /* A key that is there costs a get, no lock. */
 sm_status
 sm_get_or_put(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires,
@@ -356,6 +363,17 @@ sm_compare_and_swap(sm_map *map, sm_bytes key, sm_bytes old, sm_bytes value,
 }
 
 sm_status
+sm_compare_pair_and_swap(sm_map *map, sm_bytes key, sm_bytes old, int64_t old_expires,
+						 sm_bytes value, int64_t expires)
+{
+	return write_key(map, key,
+					 (sm_write) {.value = &value,
+								 .expires = expires,
+								 .expected = &old,
+								 .expected_expires = &old_expires});
+}
+
+sm_status
 sm_delete(sm_map *map, sm_bytes key)
 {
 	return write_key(map, key, (sm_write) {.expires = SM_NEVER});
@@ -371,6 +389,15 @@ sm_status
 sm_compare_and_delete(sm_map *map, sm_bytes key, sm_bytes old)
 {
 	return write_key(map, key, (sm_write) {.expires = SM_NEVER, .expected = &old});
+}
+
+sm_status
+sm_compare_pair_and_delete(sm_map *map, sm_bytes key, sm_bytes old, int64_t old_expires)
+{
+	return write_key(map, key,
+					 (sm_write) {.expires = SM_NEVER,
+								 .expected = &old,
+								 .expected_expires = &old_expires});
 }
 
 sm_status

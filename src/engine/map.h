@@ -91,7 +91,7 @@ typedef enum sm_status
 {
 	SM_FOUND,	  /* the key was there */
 	SM_ABSENT,	  /* the key was not there */
-	SM_MISMATCH,  /* it was there with another value: not changed */
+	SM_MISMATCH,  /* it was there with another value or expiry: not changed */
 	SM_TOO_SMALL, /* the buffer must hold buffer.len bytes */
 	SM_NO_MEMORY, /* the arena has no room for it */
 	SM_REFUSED,	  /* sm_update's function declined */
@@ -178,19 +178,31 @@ extern sm_status sm_get_expiry(sm_map *map, sm_bytes key, sm_buffer *value,
  * Writes.  SM_FOUND: the key was there (and for compare_and_*, matched).
  * value/old buffers receive the value that was there before the call.  From
  * the microsecond expires of the host's clock on, the key is absent for every
- * read and write; SM_NEVER: it stays.  sm_update keeps what a key has that is
- * there; expires is for a new one.  sm_expire sets it and keeps the value.
+ * read and write; SM_NEVER: it stays.  SM_KEEP, where a value is stored: a key that
+ * is there keeps when it expires, and a new one never does.  sm_update keeps it
+ * always; expires is for a new key.  sm_expire sets it and keeps the value.
+ *
+ * sm_replace stores only if the key is there.  sm_compare_pair_and_* match only if
+ * the key has this value and expires at this moment, SM_NEVER included.
  */
+#define SM_KEEP INT64_MIN
+
 extern sm_status sm_put(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires);
+extern sm_status sm_replace(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires);
 extern sm_status sm_get_or_put(sm_map *map, sm_bytes key, sm_bytes value,
 							   int64_t expires, sm_buffer *found);
 extern sm_status sm_swap(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires,
 						 sm_buffer *old);
 extern sm_status sm_compare_and_swap(sm_map *map, sm_bytes key, sm_bytes old,
 									 sm_bytes value, int64_t expires);
+extern sm_status sm_compare_pair_and_swap(sm_map *map, sm_bytes key, sm_bytes old,
+										  int64_t old_expires, sm_bytes value,
+										  int64_t expires);
 extern sm_status sm_delete(sm_map *map, sm_bytes key);
 extern sm_status sm_get_and_delete(sm_map *map, sm_bytes key, sm_buffer *old);
 extern sm_status sm_compare_and_delete(sm_map *map, sm_bytes key, sm_bytes old);
+extern sm_status sm_compare_pair_and_delete(sm_map *map, sm_bytes key, sm_bytes old,
+											int64_t old_expires);
 extern sm_status sm_update(sm_map *map, sm_bytes key, sm_update_fn fn, void *arg,
 						   int64_t expires);
 extern sm_status sm_expire(sm_map *map, sm_bytes key, int64_t expires);

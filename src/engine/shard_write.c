@@ -103,6 +103,17 @@ has_value(const sm_request *request, const sm_found *found, sm_bytes expected)
 	return true;
 }
 
+/* Does a found entry have the value, and expire when, the write expects? */
+static bool
+is_expected(const sm_request *request, const sm_write *write, const sm_found *found)
+{
+	if (write->expected_expires != NULL &&
+		sm_entry_expires(&request->engine->arena, found->entry, found->head) !=
+			*write->expected_expires)
+		return false;
+	return has_value(request, found, *write->expected);
+}
+
 /* What a write stores. */
 typedef struct new_value
 {
@@ -460,8 +471,7 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 		return SM_GONE;
 	there = find_live(request, &target, &value->expired);
 
-	if (there && write->expected != NULL &&
-		!has_value(request, &target.found, *write->expected))
+	if (there && write->expected != NULL && !is_expected(request, write, &target.found))
 		return SM_MISMATCH;
 	if (there && write->old != NULL)
 	{
@@ -472,7 +482,7 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 	}
 	if (there && write->keep)
 		return SM_FOUND;
-	if (!there && (write->expected != NULL || write->expire_only))
+	if (!there && (write->expected != NULL || write->expire_only || write->replace))
 		return SM_ABSENT;
 
 	if (write->expire_only)
@@ -487,6 +497,11 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 	}
 	if (write->fn != NULL && !compute(request, write, &target, value, computed))
 		return SM_REFUSED;
+	if (value->expires == SM_KEEP)
+		value->expires = there ?
+			sm_entry_expires(&request->engine->arena, target.found.entry,
+							 target.found.head) :
+			SM_NEVER;
 	return put_value(request, &target, value);
 }
 

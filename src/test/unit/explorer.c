@@ -190,12 +190,20 @@ do_op(int actor, const sm_op *op)
 		case SM_PUT:
 			event.status = sm_put(map, key, value, SM_NEVER);
 			break;
+		case SM_REPLACE:
+			event.status = sm_replace(map, key, value, SM_KEEP);
+			break;
 		case SM_GET_OR_PUT:
 			event.status = sm_get_or_put(map, key, value, SM_NEVER, &found);
 			break;
 		case SM_COMPARE_AND_SWAP:
 			expected = make_value(buffers[actor], op->key, op->version - 1);
 			event.status = sm_compare_and_swap(map, key, expected, value, SM_NEVER);
+			break;
+		case SM_COMPARE_PAIR_AND_SWAP:
+			expected = make_value(buffers[actor], op->key, op->version - 1);
+			event.status =
+				sm_compare_pair_and_swap(map, key, expected, SM_NEVER, value, SM_KEEP);
 			break;
 		case SM_DELETE:
 			event.status = sm_delete(map, key);

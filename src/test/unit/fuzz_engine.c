@@ -286,9 +286,18 @@ take_operation(trial *t, input *in, sm_operation *op)
 	op->key = keys[op->number];
 	op->room = how & 1 ? sizeof(out) : take_two(in) % 2000;
 	op->value = take_value(in);
-	if (op->kind == OP_COMPARE_AND_SWAP || op->kind == OP_COMPARE_AND_DELETE)
+	op->expires = (how & 4) == 0 ? SM_NEVER : SM_KEEP;
+	op->old_expires = op->expected_expires = t->expires[op->number];
+	if (op->kind >= OP_REPLACE && how & 8)
+		op->expires = take_expiry(in);
+	if (op->kind >= OP_COMPARE_PAIR_AND_SWAP && (how & 16) == 0)
+		op->expected_expires = take_expiry(in);
+	if (op->kind == OP_COMPARE_AND_SWAP || op->kind == OP_COMPARE_AND_DELETE ||
+		op->kind >= OP_COMPARE_PAIR_AND_SWAP)
 	{
-		if (how & 2 && load(t, op->number, &old))
+		bool pair = op->kind >= OP_COMPARE_PAIR_AND_SWAP;
+
+		if (((how & 2) != 0) != pair && load(t, op->number, &old))
 			op->expected = old;
 		else
 			op->expected = take_value(in);
@@ -341,8 +350,8 @@ step_key(trial *t, sm_op_kind kind, input *in)
 	sm_check(wanted.bytes == NULL || got.status != SM_FOUND ||
 				 memcmp(got.bytes, wanted.bytes, got.len) == 0,
 			 "%s: other bytes", sm_op_names[kind]);
-	if (change == CHANGE_STORE && !(kind == OP_UPDATE && there))
-		t->expires[op.number] = SM_NEVER;
+	if (change == CHANGE_STORE)
+		t->expires[op.number] = sm_operation_expires(&op, there);
 	if (change == CHANGE_REMOVE)
 		t->throughout[op.number] = false;
 	sm_operation_apply(t->reference, op.key, change, stored);
@@ -798,7 +807,7 @@ destroy_map(trial *t)
 	if (t->map.id % 2 == 0)
 		end_snapshot(t);
 	sm_map_destroy(&t->map);
-	for (op.kind = OP_GET; op.kind <= OP_UPDATE; op.kind++)
+	for (op.kind = OP_GET; op.kind < OP_CLEAR; op.kind++)
 		sm_check(sm_operation_execute(&op, &t->map, out).status == SM_GONE,
 				 "%s of a map that is gone", sm_op_names[op.kind]);
 	end_snapshot(t);
@@ -816,7 +825,12 @@ step(input *in)
 
 	if (getenv("FUZZ_TRACE") != NULL)
 		fprintf(stderr, "%ld bytes left: map %u, %u\n", (long) (in->end - in->at),
-				byte >> 7, byte % 32);
+				byte >> 7, byte % 64);
+	if (byte % 64 >= 52)
+	{
+		step_key(t, OP_REPLACE + byte % 3, in);
+		return;
+	}
 	switch (byte % 32)
 	{
 		case 10:

@@ -37,11 +37,16 @@ happens(const sm_event *event, state *now)
 		case SM_PUT:
 			now->version = event->version;
 			return event->status == (there ? SM_FOUND : SM_ABSENT);
+		case SM_REPLACE:
+			if (there)
+				now->version = event->version;
+			return event->status == (there ? SM_FOUND : SM_ABSENT);
 		case SM_GET_OR_PUT:
 			if (there)
 				return event->status == SM_FOUND && event->found == now->version;
 			now->version = event->version;
 			return event->status == SM_ABSENT;
+		case SM_COMPARE_PAIR_AND_SWAP:
 		case SM_COMPARE_AND_SWAP:
 			if (!there)
 				return event->status == SM_ABSENT;
@@ -104,9 +109,18 @@ sm_history_holds(const sm_history *history, int shard, int key, uint64_t map,
 void
 sm_history_print(const sm_history *history)
 {
-	static const char *const kinds[] =
-		{"nothing", "get",	 "put",	  "get_or_put", "compare_and_swap",
-		 "delete",	"range", "clear", "destroy",	"create"};
+	static const char *const kinds[] = {"nothing",
+										"get",
+										"put",
+										"replace",
+										"get_or_put",
+										"compare_pair_and_swap",
+										"compare_and_swap",
+										"delete",
+										"range",
+										"clear",
+										"destroy",
+										"create"};
 	static const char *const statuses[] = {"found",		"absent",	 "mismatch",
 										   "too small", "no memory", "refused",
 										   "gone"};

@@ -16,7 +16,9 @@ typedef enum sm_kind
 	SM_NOTHING,
 	SM_GET,
 	SM_PUT,
+	SM_REPLACE,
 	SM_GET_OR_PUT,
+	SM_COMPARE_PAIR_AND_SWAP,
 	SM_COMPARE_AND_SWAP, /* expects the version before */
 	SM_DELETE,
 	SM_RANGE,

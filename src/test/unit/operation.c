@@ -6,13 +6,26 @@
 
 #include "check.h"
 
-const char *const sm_op_names[OP_KINDS] =
-	{"get",			"contains",		  "put",
-	 "get_or_put",	"swap",			  "compare_and_swap",
-	 "delete",		"get_and_delete", "compare_and_delete",
-	 "update",		"clear",		  "count",
-	 "reclaim",		"range",		  "range_ordered",
-	 "set_ordered", "snapshot"};
+const char *const sm_op_names[OP_KINDS] = {"get",
+										   "contains",
+										   "put",
+										   "get_or_put",
+										   "swap",
+										   "compare_and_swap",
+										   "delete",
+										   "get_and_delete",
+										   "compare_and_delete",
+										   "update",
+										   "replace",
+										   "compare_pair_and_swap",
+										   "compare_pair_and_delete",
+										   "clear",
+										   "count",
+										   "reclaim",
+										   "range",
+										   "range_ordered",
+										   "set_ordered",
+										   "snapshot"};
 
 bool
 sm_bytes_are(sm_bytes a, const void *bytes, size_t len)
@@ -52,17 +65,17 @@ sm_operation_execute(sm_operation *op, sm_map *map, void *out)
 			answer.status = sm_contains(map, key);
 			break;
 		case OP_PUT:
-			answer.status = sm_put(map, key, op->value, SM_NEVER);
+			answer.status = sm_put(map, key, op->value, op->expires);
 			break;
 		case OP_GET_OR_PUT:
-			answer.status = sm_get_or_put(map, key, op->value, SM_NEVER, &buffer);
+			answer.status = sm_get_or_put(map, key, op->value, op->expires, &buffer);
 			break;
 		case OP_SWAP:
-			answer.status = sm_swap(map, key, op->value, SM_NEVER, &buffer);
+			answer.status = sm_swap(map, key, op->value, op->expires, &buffer);
 			break;
 		case OP_COMPARE_AND_SWAP:
 			answer.status =
-				sm_compare_and_swap(map, key, op->expected, op->value, SM_NEVER);
+				sm_compare_and_swap(map, key, op->expected, op->value, op->expires);
 			break;
 		case OP_DELETE:
 			answer.status = sm_delete(map, key);
@@ -76,11 +89,38 @@ sm_operation_execute(sm_operation *op, sm_map *map, void *out)
 		case OP_UPDATE:
 			answer.status = sm_update(map, key, update, &op->updater, SM_NEVER);
 			break;
+		case OP_REPLACE:
+			answer.status = sm_replace(map, key, op->value, op->expires);
+			break;
+		case OP_COMPARE_PAIR_AND_SWAP:
+			answer.status =
+				sm_compare_pair_and_swap(map, key, op->expected, op->expected_expires,
+										 op->value, op->expires);
+			break;
+		case OP_COMPARE_PAIR_AND_DELETE:
+			answer.status = sm_compare_pair_and_delete(map, key, op->expected,
+													   op->expected_expires);
+			break;
 		default:
 			break;
 	}
 	answer.len = buffer.len;
 	return answer;
+}
+
+int64_t
+sm_operation_expires(const sm_operation *op, bool there)
+{
+	if (op->kind == OP_UPDATE || op->expires == SM_KEEP)
+		return there ? op->old_expires : SM_NEVER;
+	return op->expires;
+}
+
+static bool
+compares_pairs(const sm_operation *op)
+{
+	return op->kind == OP_COMPARE_PAIR_AND_SWAP ||
+		op->kind == OP_COMPARE_PAIR_AND_DELETE;
 }
 
 sm_change
@@ -123,14 +163,23 @@ sm_operation_predict(const sm_operation *op, bool there, sm_bytes old,
 			return there ? CHANGE_REMOVE : CHANGE_NOTHING;
 		case OP_COMPARE_AND_SWAP:
 		case OP_COMPARE_AND_DELETE:
-			if (there && !sm_bytes_are(old, op->expected.data, op->expected.len))
+		case OP_COMPARE_PAIR_AND_SWAP:
+		case OP_COMPARE_PAIR_AND_DELETE:
+			if (there &&
+				(!sm_bytes_are(old, op->expected.data, op->expected.len) ||
+				 (compares_pairs(op) && op->expected_expires != op->old_expires)))
 			{
 				answer->status = SM_MISMATCH;
 				return CHANGE_NOTHING;
 			}
 			if (!there)
 				return CHANGE_NOTHING;
-			return op->kind == OP_COMPARE_AND_SWAP ? CHANGE_STORE : CHANGE_REMOVE;
+			return op->kind == OP_COMPARE_AND_SWAP ||
+					op->kind == OP_COMPARE_PAIR_AND_SWAP ?
+				CHANGE_STORE :
+				CHANGE_REMOVE;
+		case OP_REPLACE:
+			return there ? CHANGE_STORE : CHANGE_NOTHING;
 		default:
 			return CHANGE_NOTHING;
 	}

@@ -19,6 +19,9 @@ typedef enum sm_op_kind
 	OP_GET_AND_DELETE,
 	OP_COMPARE_AND_DELETE,
 	OP_UPDATE,
+	OP_REPLACE,
+	OP_COMPARE_PAIR_AND_SWAP,
+	OP_COMPARE_PAIR_AND_DELETE,
 	/* these are of the whole map, and not done here */
 	OP_CLEAR,
 	OP_COUNT,
@@ -50,7 +53,10 @@ typedef struct sm_operation
 	sm_bytes key;
 	sm_bytes value;
 	sm_bytes expected;
-	size_t room; /* in the buffer for the result */
+	int64_t expires;		  /* of what it stores, SM_KEEP included */
+	int64_t expected_expires; /* by comparisons of pairs */
+	int64_t old_expires;	  /* what the key has that is there */
+	size_t room;			  /* in the buffer for the result */
 	sm_updater updater;
 } sm_operation;
 
@@ -73,10 +79,13 @@ extern sm_result sm_operation_execute(sm_operation *op, sm_map *map, void *out);
 
 /*
  * What it must answer, and what it changes, where the key is there with the
- * value old or is not there.  stored is the value that is then there.
+ * value old or is not there.  stored is the value that is then there; when that
+ * expires, if it was stored, says sm_operation_expires.
  */
 extern sm_change sm_operation_predict(const sm_operation *op, bool there, sm_bytes old,
 									  sm_result *answer, sm_bytes *stored);
+
+extern int64_t sm_operation_expires(const sm_operation *op, bool there);
 
 /* Makes that change to a naive map. */
 extern void sm_operation_apply(sm_reference *reference, sm_bytes key, sm_change change,

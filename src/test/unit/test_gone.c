@@ -108,6 +108,11 @@ read_and_write(sm_map *gone, uint64_t number)
 		sm_check(sm_compare_and_swap(gone, key, v, v, 5) == SM_GONE,
 				 "compare_and_swap");
 		sm_check(sm_compare_and_delete(gone, key, v) == SM_GONE, "compare_and_delete");
+		sm_check(sm_replace(gone, key, v, SM_KEEP) == SM_GONE, "replace");
+		sm_check(sm_compare_pair_and_swap(gone, key, v, 5, v, 5) == SM_GONE,
+				 "compare_pair_and_swap");
+		sm_check(sm_compare_pair_and_delete(gone, key, v, 5) == SM_GONE,
+				 "compare_pair_and_delete");
 	}
 	sm_check(sm_delete(gone, key) == SM_GONE, "delete");
 	sm_check(sm_get_and_delete(gone, key, &buffer) == SM_GONE, "get_and_delete");

@@ -68,6 +68,39 @@ check_key(uint64_t number, int version, size_t len)
 
 /* ---- a shortage at every allocation ---- */
 
+/* The ways to store a value. */
+enum
+{
+	PUT,
+	SWAP,
+	COMPARE_AND_SWAP,
+	GET_OR_PUT,
+	UPDATE,
+	REPLACE,
+	COMPARE_PAIR_AND_SWAP,
+	PUT_AND_KEEP,
+	WAYS
+};
+
+/* When a key expires that is there before, in a way that keeps that. */
+#define LATER 5000
+
+static int64_t
+expires_of(int how)
+{
+	return how >= COMPARE_PAIR_AND_SWAP ? LATER : SM_NEVER;
+}
+
+static void
+check_expires(uint64_t number, int64_t wanted)
+{
+	int64_t expires = 0;
+
+	sm_check(sm_get_expiry(&map, key_of(&number), NULL, &expires) == SM_FOUND &&
+				 expires == wanted,
+			 "key %lu expires at %ld", (unsigned long) number, (long) expires);
+}
+
 static int
 update(void *arg, const void *old, size_t old_len, void *new_value)
 {
@@ -84,15 +117,22 @@ store(int how, uint64_t number, sm_bytes value, sm_bytes expected)
 
 	switch (how)
 	{
-		case 0:
+		case PUT:
 			return sm_put(&map, key_of(&number), value, SM_NEVER);
-		case 1:
+		case SWAP:
 			return sm_swap(&map, key_of(&number), value, SM_NEVER, &buffer);
-		case 2:
+		case COMPARE_AND_SWAP:
 			return sm_compare_and_swap(&map, key_of(&number), expected, value,
 									   SM_NEVER);
-		case 3:
+		case GET_OR_PUT:
 			return sm_get_or_put(&map, key_of(&number), value, SM_NEVER, &buffer);
+		case REPLACE:
+			return sm_replace(&map, key_of(&number), value, SM_NEVER);
+		case COMPARE_PAIR_AND_SWAP:
+			return sm_compare_pair_and_swap(&map, key_of(&number), expected, LATER,
+											value, SM_KEEP);
+		case PUT_AND_KEEP:
+			return sm_put(&map, key_of(&number), value, SM_KEEP);
 		default:
 			return sm_update(&map, key_of(&number), update, &value, SM_NEVER);
 	}
@@ -115,13 +155,17 @@ store_in_shortage(int how, uint64_t number, size_t len, size_t old_len, bool the
 			break;
 		sm_check(status == SM_NO_MEMORY, "status %d in a shortage", status);
 		if (there)
+		{
 			check_key(number, 1, old_len);
+			check_expires(number, expires_of(how));
+		}
 		else
 			sm_check(sm_contains(&map, key_of(&number)) == SM_ABSENT,
 					 "half of a new key is there");
 		sm_check(n < 1000, "out of memory with %ld pages", (long) n);
 	}
-	check_key(number, 2, how == 4 ? 60 : len);
+	check_key(number, 2, how == UPDATE ? 60 : len);
+	check_expires(number, there ? expires_of(how) : SM_NEVER);
 }
 
 static void
@@ -132,7 +176,7 @@ test_every_allocation(void)
 
 	for (uint32_t ratio = 0; ratio <= 100; ratio += 100)
 	{
-		for (int how = 0; how < 5; how++)
+		for (int how = 0; how < WAYS; how++)
 		{
 			for (int i = 0; i < 36; i++)
 			{
@@ -141,13 +185,14 @@ test_every_allocation(void)
 
 				begin(4 << 20, 0);
 				host.engine.promote_ratio = ratio;
-				if (how != 2)
+				if (how != COMPARE_AND_SWAP && how != REPLACE &&
+					how != COMPARE_PAIR_AND_SWAP)
 					store_in_shortage(how, ++number, len, 0, false);
-				if (how != 3)
+				if (how != GET_OR_PUT)
 				{
 					number++;
 					sm_check(sm_put(&map, key_of(&number), value_of(1, old_len),
-									SM_NEVER) == SM_ABSENT,
+									expires_of(how)) == SM_ABSENT,
 							 "no room for key %lu", (unsigned long) number);
 					store_in_shortage(how, number, len, old_len, true);
 				}

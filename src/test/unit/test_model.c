@@ -24,8 +24,8 @@
 #define ARENA(mb)	 ((uint64_t) (mb) << 20)
 
 /* Of 1000. */
-static const int weights[OP_KINDS] = {180, 30, 280, 60, 60, 70, 80, 30, 60,
-									  60,  1,  9,	8,	40, 10, 2,	20};
+static const int weights[OP_KINDS] = {170, 30, 250, 60, 60, 60, 80, 30, 50, 60,
+									  30,  30, 20,	1,	9,	8,	30, 10, 2,	10};
 
 typedef struct trial
 {
@@ -170,6 +170,9 @@ draw_operation(trial *round)
 	uint32_t number = (uint32_t) sm_rng_below(rng, round->nkeys);
 	sm_operation op = {.number = number,
 					   .key = round->keys[number],
+					   .expires = SM_NEVER,
+					   .expected_expires = SM_NEVER,
+					   .old_expires = SM_NEVER,
 					   .room = sizeof(out)};
 	int dice = (int) sm_rng_below(rng, 1000);
 	sm_bytes old;
@@ -186,6 +189,11 @@ draw_operation(trial *round)
 	if (sm_rng_below(rng, 16) == 0)
 		op.room = sm_rng_below(rng, 2000);
 
+	/* here nothing expires: to keep that is to have none */
+	if (sm_rng_below(rng, 4) == 0)
+		op.expires = SM_KEEP;
+	if (sm_rng_below(rng, 4) == 0)
+		op.expected_expires = (int64_t) sm_rng_below(rng, 1000);
 	op.updater.answer = (int) sm_rng_below(rng, SM_MAX_UPDATE + 1);
 	if (sm_rng_below(rng, 8) == 0)
 		op.updater.answer = -1;
@@ -723,7 +731,7 @@ check_gone(trial *round)
 {
 	sm_operation op = {.value = {"value", 5}, .expected = {"value", 5}, .room = 100};
 
-	for (op.kind = OP_GET; op.kind <= OP_UPDATE; op.kind++)
+	for (op.kind = OP_GET; op.kind < OP_CLEAR; op.kind++)
 		sm_check(sm_operation_execute(&op, &round->map, out).status == SM_GONE,
 				 "%s of a map that is gone", sm_op_names[op.kind]);
 	sm_check(sm_clear(&round->map) == SM_GONE, "clear of a map that is gone");

@@ -6,7 +6,8 @@
  *
  * The cases are those of Go's own tests (src/sync/map_test.go and
  * src/internal/sync/hashtriemap_test.go), in our words; sql/semantics.sql tells those of
- * one session in SQL.  Keys and values are numbers.  Each case starts with an empty map,
+ * one session in SQL.  Those of replace and of pairs are ours: Go has none of them.
+ * Keys and values are numbers.  Each case starts with an empty map,
  * and when it is cleared afterwards, all memory must be back.
  */
 #include "check.h"
@@ -435,6 +436,194 @@ compare_and_delete_after_overwrite_needs_the_new_value(void)
 	sm_check(!compare_and_delete(6, 6), "deleted what was overwritten");
 	sm_check(compare_and_delete(6, 66), "did not delete");
 	check_range(KEYS - 1);
+}
+
+/* ---- replacing, and comparing pairs: a value and when it expires ---- */
+
+#define LARGE  40000
+#define MIDDLE 3000
+
+/* The i-th value of each kind of place: in its entry, in a larger one, in extents. */
+static sm_bytes
+value_in(int place, int i)
+{
+	static const size_t lens[] = {8, MIDDLE, LARGE};
+	static char bytes[3 * 4][LARGE];
+	char *value = bytes[place * 4 + i];
+
+	memset(value, 'a' + i, LARGE);
+	return (sm_bytes) {value, lens[place]};
+}
+
+/* The key has exactly this, or with data NULL is not there. */
+static void
+check_pair(int64_t key, sm_bytes value, int64_t wanted)
+{
+	static char found[LARGE];
+	sm_buffer buffer = {found, sizeof(found), 0};
+	int64_t expires = 0;
+	sm_status status = sm_get_expiry(my, bytes_of(&key), &buffer, &expires);
+
+	if (value.data == NULL)
+	{
+		sm_check(status == SM_ABSENT, "status %d of key %ld", status, (long) key);
+		return;
+	}
+	sm_check(status == SM_FOUND, "status %d of key %ld", status, (long) key);
+	sm_check(buffer.len == value.len && memcmp(found, value.data, value.len) == 0,
+			 "another value of key %ld", (long) key);
+	sm_check(expires == wanted, "key %ld expires at %ld", (long) key, (long) expires);
+}
+
+static void
+replace_of_no_key_stores_nothing(void)
+{
+	for (int place = 0; place < 3; place++)
+	{
+		int64_t key = place;
+		sm_bytes v = value_in(place, 0);
+
+		sm_check(sm_replace(my, bytes_of(&key), v, SM_NEVER) == SM_ABSENT, "replaced");
+		sm_check(sm_replace(my, bytes_of(&key), v, 500) == SM_ABSENT, "replaced");
+		sm_check(sm_replace(my, bytes_of(&key), v, SM_KEEP) == SM_ABSENT, "replaced");
+		check_pair(key, (sm_bytes) {NULL, 0}, 0);
+		put(key, 1);
+		sm_check(sm_replace(my, bytes_of(&key), v, SM_NEVER) == SM_FOUND, "not there");
+		check_pair(key, v, SM_NEVER);
+		delete_key(key);
+		sm_check(sm_replace(my, bytes_of(&key), v, SM_NEVER) == SM_ABSENT, "replaced");
+	}
+	sm_check(sm_count(my) == 0, "keys are left");
+}
+
+/* From every place to every other, with an expiry and without. */
+static void
+put_and_replace_keep_when_it_expires(void)
+{
+	for (int how = 0; how < 2 * 9 * 2; how++)
+	{
+		int64_t key = how;
+		int64_t expires = how % 2 == 0 ? 1000 + how : SM_NEVER;
+		sm_bytes before = value_in(how / 2 % 3, 1);
+		sm_bytes after = value_in(how / 6 % 3, 2);
+
+		sm_check(sm_put(my, bytes_of(&key), before, SM_KEEP) == SM_ABSENT, "there");
+		check_pair(key, before, SM_NEVER);
+		sm_put(my, bytes_of(&key), before, expires);
+		sm_check((how < 18 ? sm_put : sm_replace)(my, bytes_of(&key), after, SM_KEEP) ==
+					 SM_FOUND,
+				 "not there");
+		check_pair(key, after, expires);
+		sm_replace(my, bytes_of(&key), before, 77);
+		check_pair(key, before, 77);
+		sm_replace(my, bytes_of(&key), before, SM_NEVER);
+		check_pair(key, before, SM_NEVER);
+	}
+}
+
+/* Also while a snapshot is open, which has the pairs of before. */
+static void
+compare_pair_needs_value_and_expiry(void)
+{
+	sm_snapshot snapshot;
+
+	for (int64_t key = 0; key < 6; key++)
+		sm_put(my, bytes_of(&key), value_in((int) key / 2, 0),
+			   key % 2 == 0 ? 900 : SM_NEVER);
+	sm_check(sm_snapshot_open(my, &snapshot) == SM_FOUND, "no snapshot");
+	for (int64_t key = 0; key < 6; key++)
+	{
+		int place = (int) key / 2;
+		int64_t is = key % 2 == 0 ? 900 : SM_NEVER;
+		int64_t other = key % 2 == 0 ? SM_NEVER : 900;
+		sm_bytes old = value_in(place, 0);
+		sm_bytes wrong = value_in(place, 1);
+		sm_bytes next = value_in((place + 1) % 3, 2);
+		sm_bytes k = bytes_of(&key);
+
+		sm_check(sm_compare_pair_and_swap(my, k, old, other, next, 5) == SM_MISMATCH &&
+					 sm_compare_pair_and_swap(my, k, wrong, is, next, 5) ==
+						 SM_MISMATCH &&
+					 sm_compare_pair_and_swap(my, k, old, 901, next, 5) == SM_MISMATCH,
+				 "swapped another pair");
+		sm_check(sm_compare_pair_and_delete(my, k, old, other) == SM_MISMATCH &&
+					 sm_compare_pair_and_delete(my, k, wrong, is) == SM_MISMATCH &&
+					 sm_compare_pair_and_delete(my, k, old, 899) == SM_MISMATCH,
+				 "deleted another pair");
+		check_pair(key, old, is);
+		sm_check(sm_compare_pair_and_swap(my, k, old, is, next, SM_KEEP) == SM_FOUND,
+				 "did not swap");
+		check_pair(key, next, is);
+		sm_check(sm_compare_pair_and_swap(my, k, next, is, old, 800) == SM_FOUND,
+				 "did not swap");
+		check_pair(key, old, 800);
+		/* the value alone is not enough, and was */
+		sm_check(sm_compare_and_swap(my, k, old, wrong, is) == SM_FOUND,
+				 "did not swap");
+		sm_check(sm_compare_pair_and_delete(my, k, wrong, 800) == SM_MISMATCH,
+				 "deleted another pair");
+		sm_check(sm_compare_pair_and_delete(my, k, wrong, is) == SM_FOUND,
+				 "did not delete");
+		check_pair(key, (sm_bytes) {NULL, 0}, 0);
+		sm_check(sm_compare_pair_and_delete(my, k, wrong, is) == SM_ABSENT &&
+					 sm_compare_pair_and_swap(my, k, wrong, is, old, 5) == SM_ABSENT,
+				 "found what was deleted");
+	}
+	for (uint32_t shard = 0, kept = 0; shard < 4; shard++)
+	{
+		static char room[4 * LARGE];
+		sm_changes changes = {0};
+		sm_buffer pairs = {room, sizeof(room), 0};
+
+		while (sm_snapshot_changes(my, &snapshot, shard, &changes, &pairs) == SM_FOUND)
+		{
+			for (size_t at = 0; at < pairs.len; kept++)
+			{
+				const sm_pair *pair = (const sm_pair *) (room + at);
+				int64_t key;
+
+				memcpy(&key, pair + 1, sizeof(key));
+				sm_check(pair->value_len == value_in((int) key / 2, 0).len &&
+							 pair->expires == (key % 2 == 0 ? 900 : SM_NEVER) &&
+							 *((const char *) (pair + 1) + 8) == 'a',
+						 "the snapshot has another pair of key %ld", (long) key);
+				at += sm_pair_size(pair);
+			}
+		}
+		sm_check(shard < 3 || kept == 6, "the snapshot has %u keys", kept);
+	}
+	sm_snapshot_close(my, &snapshot);
+}
+
+static void
+compare_pair_finds_no_key_that_has_expired(void)
+{
+	int64_t key = 1;
+	sm_bytes k = bytes_of(&key);
+
+	for (int place = 0; place < 3; place++)
+	{
+		sm_bytes v = value_in(place, 0);
+
+		sm_put(my, k, v, 100);
+		sm_host_set_clock(100);
+		sm_check(sm_compare_pair_and_swap(my, k, v, 100, v, SM_NEVER) == SM_ABSENT,
+				 "swapped what had expired");
+		sm_host_set_clock(0);
+		sm_put(my, k, v, 100);
+		sm_host_set_clock(100);
+		sm_check(sm_compare_pair_and_delete(my, k, v, 100) == SM_ABSENT,
+				 "deleted what had expired");
+		sm_host_set_clock(0);
+		sm_put(my, k, v, 100);
+		sm_host_set_clock(100);
+		sm_check(sm_replace(my, k, v, SM_KEEP) == SM_ABSENT,
+				 "replaced what had expired");
+		sm_check(sm_put(my, k, v, SM_KEEP) == SM_ABSENT, "kept what had expired");
+		check_pair(key, v, SM_NEVER);
+		sm_host_set_clock(0);
+		delete_key(key);
+	}
 }
 
 static void
@@ -1111,6 +1300,10 @@ static const struct
 	CASE(compare_and_delete_needs_the_value),
 	CASE(compare_and_delete_of_one_changes_no_other),
 	CASE(compare_and_delete_after_overwrite_needs_the_new_value),
+	CASE(replace_of_no_key_stores_nothing),
+	CASE(put_and_replace_keep_when_it_expires),
+	CASE(compare_pair_needs_value_and_expiry),
+	CASE(compare_pair_finds_no_key_that_has_expired),
 	CASE(delete_of_no_key_finds_nothing),
 	CASE(delete_takes_each_key_once),
 	CASE(get_and_delete_of_no_key_finds_nothing),

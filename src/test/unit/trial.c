@@ -24,6 +24,9 @@ typedef enum op_kind
 	OP_COMPARE_AND_DELETE,
 	OP_UPDATE,
 	OP_EXPIRE,
+	OP_REPLACE,
+	OP_COMPARE_PAIR_AND_SWAP,
+	OP_COMPARE_PAIR_AND_DELETE,
 	/* of the whole map, or of no key */
 	OP_CLOCK,
 	OP_MAINTAIN,
@@ -34,8 +37,8 @@ typedef enum op_kind
 } op_kind;
 
 /* Of 1000. */
-static const int weights[OP_KINDS] = {300, 70,	60,	 60, 60, 40, 40,
-									  80,  100, 110, 40, 30, 8,	 2};
+static const int weights[OP_KINDS] = {240, 70, 50, 50,	60, 40, 40, 70, 90,
+									  40,  50, 10, 110, 40, 30, 8,	2};
 
 static const char *const names[OP_KINDS] = {
 	"put",
@@ -47,6 +50,9 @@ static const char *const names[OP_KINDS] = {
 	"compare_and_delete",
 	"update",
 	"expire",
+	"replace",
+	"compare_pair_and_swap",
+	"compare_pair_and_delete",
 	"clock",
 	"maintain",
 	"reclaim",
@@ -61,6 +67,7 @@ typedef struct op
 	sm_bytes value;
 	int64_t expires;
 	sm_bytes expected;
+	int64_t expected_expires;
 
 	/* sm_update's function: what it answers, and what it was given */
 	int answer;
@@ -201,6 +208,10 @@ draw_op(sm_trial *trial)
 		o.kind = OP_CHECK;
 	o.value = draw_value(trial, o.record);
 	o.expires = draw_expires(rng);
+	if (o.kind != OP_EXPIRE && sm_rng_below(rng, 4) == 0)
+		o.expires = SM_KEEP;
+	o.expected_expires =
+		sm_rng_below(rng, 8) > 0 ? o.record->expires : draw_expires(rng);
 	o.expected =
 		sm_rng_below(rng, 4) > 0 ? o.record->value : draw_value(trial, o.record);
 	o.answer = (int) sm_rng_below(rng, SM_MAX_UPDATE + 1);
@@ -294,6 +305,14 @@ execute(sm_map *map, op *o, sm_buffer *old)
 			return sm_compare_and_delete(map, key, o->expected);
 		case OP_UPDATE:
 			return sm_update(map, key, answer, o, o->expires);
+		case OP_REPLACE:
+			return sm_replace(map, key, o->value, o->expires);
+		case OP_COMPARE_PAIR_AND_SWAP:
+			return sm_compare_pair_and_swap(map, key, o->expected, o->expected_expires,
+											o->value, o->expires);
+		case OP_COMPARE_PAIR_AND_DELETE:
+			return sm_compare_pair_and_delete(map, key, o->expected,
+											  o->expected_expires);
 		default:
 			return sm_expire(map, key, o->expires);
 	}
@@ -349,7 +368,13 @@ predict(const op *o, bool live)
 	const sm_record *record = o->record;
 	effect e = {live ? SM_FOUND : SM_ABSENT, .value = o->value, .expires = o->expires};
 	bool matches = live && same(record->value, o->expected.data, o->expected.len);
+	bool pairs =
+		o->kind == OP_COMPARE_PAIR_AND_SWAP || o->kind == OP_COMPARE_PAIR_AND_DELETE;
 
+	if (pairs && o->expected_expires != record->expires)
+		matches = false;
+	if (o->expires == SM_KEEP)
+		e.expires = live ? record->expires : SM_NEVER;
 	switch (o->kind)
 	{
 		case OP_PUT:
@@ -360,6 +385,7 @@ predict(const op *o, bool live)
 			e.stores = !live;
 			break;
 		case OP_COMPARE_AND_SWAP:
+		case OP_COMPARE_PAIR_AND_SWAP:
 			e.stores = matches;
 			break;
 		case OP_DELETE:
@@ -367,18 +393,23 @@ predict(const op *o, bool live)
 			e.removes = live;
 			break;
 		case OP_COMPARE_AND_DELETE:
+		case OP_COMPARE_PAIR_AND_DELETE:
 			e.removes = matches;
 			break;
 		case OP_UPDATE:
 			e.stores = o->answer >= 0;
 			e.value.len = o->answer >= 0 ? (size_t) o->answer : 0;
-			e.expires = live ? record->expires : o->expires;
+			if (live)
+				e.expires = record->expires;
+			break;
+		case OP_REPLACE:
+			e.stores = live;
 			break;
 		default:
 			e.value = record->value; /* sm_expire, where it is there */
 	}
 	if (live && !matches &&
-		(o->kind == OP_COMPARE_AND_SWAP || o->kind == OP_COMPARE_AND_DELETE))
+		(pairs || o->kind == OP_COMPARE_AND_SWAP || o->kind == OP_COMPARE_AND_DELETE))
 		e.status = SM_MISMATCH;
 	if (o->kind == OP_UPDATE && !e.stores)
 		e.status = SM_REFUSED;
