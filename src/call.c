@@ -9,7 +9,7 @@
 #include "utils/lsyscache.h"
 
 #include "call.h"
-#include "room.h"
+#include "shortage.h"
 
 #define SM_PAGE_KB (SM_PAGE_SIZE / 1024)
 
@@ -68,7 +68,7 @@ out_of_memory(const sm_call *call)
 		 errdetail("A key and value of " UINT64_FORMAT
 				   " bytes do not fit: " UINT64_FORMAT " of " UINT64_FORMAT
 				   " kB are free.",
-				   call->wanted, sm_port_pages_free() * SM_PAGE_KB,
+				   call->wanted, sm_pg_pages_free() * SM_PAGE_KB,
 				   sm_pg_engine.arena.size / 1024),
 		 errhint(
 			 "Delete keys or drop maps, or raise syncmap.memory and restart the server.")));

@@ -296,7 +296,7 @@ start_scan(ForeignScanState *node, scan_state *state)
  * has put any.
  */
 static void
-freeze(ForeignScanState *node, scan_state *state)
+take_snapshot(ForeignScanState *node, scan_state *state)
 {
 	sm_bounds bounds = {0};
 	uint64 max_rows = SM_ALL_ROWS;
@@ -305,7 +305,7 @@ freeze(ForeignScanState *node, scan_state *state)
 		max_rows = 0;
 	make_scan(node, state, true, &bounds, max_rows);
 	if (max_rows > 0)
-		sm_scan_freeze(&state->scan);
+		sm_scan_take_snapshot(&state->scan);
 }
 
 /* BeginForeignScan. */
@@ -328,7 +328,7 @@ sm_fdw_begin_scan(ForeignScanState *node, int eflags)
 	else if (state->access == SM_RANGE)
 		begin_range(node, state, plan);
 	if (state->access != SM_LOOKUP && meets_its_own_keys(node, state))
-		freeze(node, state);
+		take_snapshot(node, state);
 }
 
 /* ---- lookups ---- */
@@ -477,7 +477,7 @@ sm_fdw_rescan(ForeignScanState *node)
 	scan_state *state = node->fdw_state;
 
 	state->evaluated = false;
-	if (state->scanning && !state->scan.spec.consistent)
+	if (state->scanning && !state->scan.source.spec.consistent)
 	{
 		sm_scan_end(&state->scan);
 		state->scanning = false;

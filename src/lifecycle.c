@@ -9,7 +9,7 @@
  * itself created is freed when that creation is rolled back.  Options that are
  * altered hold from the commit on in the same way; otherwise, but for the number of
  * shards, from the next use.
- * A transaction that is prepared leaves nothing of its notes but doubtful maps.
+ * A transaction that is prepared leaves nothing of its notes but maps in doubt.
  * A standby is told nothing at all.  For these two there is reconciler.c.
  *
  * Whether an uncommitted change of another session made a relation, or took it
@@ -36,19 +36,19 @@
 #include "registry.h"
 
 /* What the transaction has done to a relation, and so what its end does. */
-typedef enum sm_deed
+typedef enum pending_action
 {
 	CREATED, /* its map is freed at abort */
 	DROPPED, /* its map is freed at commit */
 	ALTERED	 /* its map's options hold from the commit on */
-} sm_deed;
+} pending_action;
 
 typedef struct sm_note
 {
 	slist_node node;
 	Oid database;
 	Oid relation; /* InvalidOid: all of the database */
-	sm_deed deed;
+	pending_action action;
 	SubTransactionId subid; /* the subtransaction that did it */
 	bool has_options;		/* ALTERED: read before the commit */
 	sm_options options;
@@ -60,13 +60,13 @@ static slist_head notes = SLIST_STATIC_INIT(notes);
 static object_access_hook_type prev_object_access_hook = NULL;
 
 static void
-add_note(Oid database, Oid relation, sm_deed deed, SubTransactionId subid)
+add_note(Oid database, Oid relation, pending_action action, SubTransactionId subid)
 {
 	sm_note *note = MemoryContextAlloc(TopTransactionContext, sizeof(sm_note));
 
 	note->database = database;
 	note->relation = relation;
-	note->deed = deed;
+	note->action = action;
 	note->subid = subid;
 	note->has_options = false;
 	slist_push_head(&notes, &note->node);
@@ -91,7 +91,7 @@ dropped_by_me(Oid database, Oid relation)
 	{
 		sm_note *note = slist_container(sm_note, node, iter.cur);
 
-		if (note->deed == DROPPED && note->database == database &&
+		if (note->action == DROPPED && note->database == database &&
 			(note->relation == relation || !OidIsValid(note->relation)))
 			return true;
 	}
@@ -168,9 +168,9 @@ at_xact_end(XactEvent event, void *arg)
 			{
 				sm_note *note = slist_container(sm_note, node, iter.cur);
 
-				if (note->deed == (event == XACT_EVENT_COMMIT ? DROPPED : CREATED))
+				if (note->action == (event == XACT_EVENT_COMMIT ? DROPPED : CREATED))
 					free_noted(note);
-				else if (note->deed == ALTERED && event == XACT_EVENT_COMMIT)
+				else if (note->action == ALTERED && event == XACT_EVENT_COMMIT)
 					configure_noted(note);
 			}
 			slist_init(&notes);
@@ -180,8 +180,8 @@ at_xact_end(XactEvent event, void *arg)
 			{
 				sm_note *note = slist_container(sm_note, node, iter.cur);
 
-				if (note->deed != ALTERED)
-					sm_registry_set_doubtful(note->database, note->relation, true);
+				if (note->action != ALTERED)
+					sm_registry_set_in_doubt(note->database, note->relation, true);
 			}
 			slist_init(&notes);
 			break;
@@ -194,7 +194,7 @@ at_xact_end(XactEvent event, void *arg)
 			{
 				sm_note *note = slist_container(sm_note, node, iter.cur);
 
-				if (note->deed == ALTERED)
+				if (note->action == ALTERED)
 					read_options(note);
 			}
 			break;
@@ -225,7 +225,7 @@ at_subxact_end(SubXactEvent event, SubTransactionId mySubid,
 		else
 		{
 			slist_delete_current(&iter);
-			if (note->deed == CREATED)
+			if (note->action == CREATED)
 				free_noted(note);
 		}
 	}
@@ -273,7 +273,7 @@ relation_is_gone(Oid relation)
 }
 
 /*
- * A doubtful map is here to stay if no prepared transaction has its relation
+ * A map in doubt is here to stay if no prepared transaction has its relation
  * locked any more.
  */
 static void
@@ -283,7 +283,7 @@ settle_doubt(Oid relation)
 		return;
 	AcceptInvalidationMessages();
 	if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relation)))
-		sm_registry_set_doubtful(MyDatabaseId, relation, false);
+		sm_registry_set_in_doubt(MyDatabaseId, relation, false);
 	UnlockRelationOid(relation, AccessShareLock);
 }
 
@@ -322,7 +322,7 @@ sm_reconcile(void)
 			sm_registry_remove(entry->id);
 			freed++;
 		}
-		else if (entry->doubtful && entry->database == MyDatabaseId)
+		else if (entry->in_doubt && entry->database == MyDatabaseId)
 			settle_doubt(entry->relation);
 	}
 	pfree(list);

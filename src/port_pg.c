@@ -31,7 +31,7 @@ StaticAssertDecl(sizeof(FreePageManager) <= SM_PAGE_SIZE,
 typedef struct sm_port_shared
 {
 	uint64 pages_free;					  /* written under the pages lock */
-	sm_word giving_way;					  /* see room.c */
+	sm_word giving_way;					  /* see giving_way.c */
 	unsigned char secret[SM_SECRET_SIZE]; /* written at start only */
 } sm_port_shared;
 
@@ -120,20 +120,20 @@ sm_port_startup(void)
 
 /* Pages of the arena that can be used, and those that no map has now. */
 uint64
-sm_port_pages(void)
+sm_pg_pages(void)
 {
 	return arena_size() / SM_PAGE_SIZE - 1;
 }
 
 uint64
-sm_port_pages_free(void)
+sm_pg_pages_free(void)
 {
 	return *(volatile uint64 *) &shared->pages_free;
 }
 
 /* The pages of the longest run of free ones. */
 uint64
-sm_port_longest_run(void)
+sm_pg_longest_run(void)
 {
 	FreePageManager *fpm = (FreePageManager *) sm_pg_engine.arena.base;
 	uint64 pages;
@@ -146,7 +146,7 @@ sm_port_longest_run(void)
 
 /* From now on the map with that id evicts its own keys when the arena is full. */
 void
-sm_port_give_way(uint64 id)
+sm_pg_give_way(uint64 id)
 {
 	atomic_store_explicit(&shared->giving_way, id, memory_order_relaxed);
 }

@@ -21,9 +21,9 @@ sm_pg_loaded(void)
 
 extern void sm_port_request(void);
 extern void sm_port_startup(void);
-extern uint64 sm_port_pages(void);
-extern uint64 sm_port_pages_free(void);
-extern uint64 sm_port_longest_run(void);
-extern void sm_port_give_way(uint64 id);
+extern uint64 sm_pg_pages(void);
+extern uint64 sm_pg_pages_free(void);
+extern uint64 sm_pg_longest_run(void);
+extern void sm_pg_give_way(uint64 id);
 
 #endif /* SM_PORT_PG_H */

@@ -7,7 +7,7 @@
  * database, and the maintenance worker is connected to none.  So it starts a
  * short-lived background worker, the reconciler, in one database after the other
  * of those that have maps: in all of them when anything has been replayed since
- * it last began with the first, otherwise in those with a doubtful map.  On a
+ * it last began with the first, otherwise in those with a map in doubt.  On a
  * primary, which replays nothing, no process is started but for the latter.
  *
  * Maps of databases that are gone need no reconciler: the maintenance worker
@@ -123,7 +123,7 @@ following(Oid database)
 		Oid candidate = list[i].database;
 
 		if (candidate > database && (!OidIsValid(next) || candidate < next) &&
-			(all_databases || list[i].doubtful) && can_connect(candidate))
+			(all_databases || list[i].in_doubt) && can_connect(candidate))
 			next = candidate;
 	}
 	pfree(list);

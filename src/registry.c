@@ -170,7 +170,7 @@ sm_registry_add(sm_registration *wanted, bool *is_new)
 		*entry = *wanted;
 		entry->id = ++registry->last_id;
 		entry->stats_reset = 0;
-		entry->doubtful = false;
+		entry->in_doubt = false;
 		sm_registry_open(&map, entry);
 		sm_map_create(&map);
 		*is_new = true;
@@ -269,16 +269,16 @@ sm_registry_remove_database(Oid database)
 	} while (id != 0);
 }
 
-/* Says whether a relation's map is doubtful, if it has one.  Throws nothing. */
+/* Says whether a relation's map is in doubt, if it has one.  Throws nothing. */
 void
-sm_registry_set_doubtful(Oid database, Oid relation, bool doubtful)
+sm_registry_set_in_doubt(Oid database, Oid relation, bool in_doubt)
 {
 	sm_registration *entry;
 
 	LWLockAcquire(registry_lock, LW_EXCLUSIVE);
 	entry = find_relation(database, relation);
 	if (entry != NULL)
-		entry->doubtful = doubtful;
+		entry->in_doubt = in_doubt;
 	LWLockRelease(registry_lock);
 }
 

@@ -21,7 +21,7 @@ typedef struct sm_registration
 	uint32 first_shard;
 	uint32 shard_bits;
 	TimestampTz stats_reset;
-	bool doubtful; /* a prepared transaction may take its relation away */
+	bool in_doubt; /* a prepared transaction may take its relation away */
 } sm_registration;
 
 extern void sm_registry_request(void);
@@ -30,7 +30,7 @@ extern void sm_registry_startup(void);
 extern bool sm_registry_find(Oid database, Oid relation, sm_registration *found);
 extern bool sm_registry_add(sm_registration *wanted, bool *is_new);
 extern void sm_registry_note_reset(uint64 id);
-extern void sm_registry_set_doubtful(Oid database, Oid relation, bool doubtful);
+extern void sm_registry_set_in_doubt(Oid database, Oid relation, bool in_doubt);
 extern void sm_registry_remove(uint64 id);
 extern void sm_registry_remove_relation(Oid database, Oid relation);
 extern void sm_registry_remove_database(Oid database);

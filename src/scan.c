@@ -15,6 +15,9 @@
 #include "guc.h"
 #include "scan.h"
 
+/* Of the pairs that come in no order, in bytes. */
+#define BUFFER_SIZE (64 * 1024)
+
 /*
  * Starts a scan, whose memory is the current context's.  What the bounds point at
  * must stay.
@@ -22,12 +25,12 @@
 void
 sm_scan_start(sm_scan *scan, const sm_ref *ref, const sm_scan_spec *spec)
 {
-	*scan = (sm_scan) {.relid = ref->relid,
-					   .map = ref->map,
-					   .spec = *spec,
-					   .context = CurrentMemoryContext,
+	*scan = (sm_scan) {.source = {.relid = ref->relid,
+								  .map = ref->map,
+								  .spec = *spec,
+								  .context = CurrentMemoryContext},
 					   .done = !sm_guc_enabled};
-	scan->map.reads = (sm_reads) {0};
+	scan->source.map.reads = (sm_reads) {0};
 }
 
 /* Gives back what a scan holds. */
@@ -38,20 +41,10 @@ sm_scan_end(sm_scan *scan)
 		sm_merge_end(scan->merge);
 	if (scan->sorted != NULL)
 		sm_rows_end(scan->sorted);
-	if (scan->frozen != NULL)
-		sm_frozen_end(scan->frozen);
+	if (scan->snapshot != NULL)
+		sm_snapshot_scan_end(scan->snapshot);
 	if (scan->pairs.data != NULL)
 		pfree(scan->pairs.data);
-}
-
-/* Makes the buffer that large.  Values may be larger than palloc allows. */
-void
-sm_scan_make_buffer(sm_scan *scan, size_t size)
-{
-	if (scan->pairs.data != NULL)
-		pfree(scan->pairs.data);
-	scan->pairs.data = MemoryContextAllocHuge(scan->context, size);
-	scan->pairs.size = size;
 }
 
 /* Fills the buffer again.  False if nothing is left. */
@@ -60,18 +53,18 @@ next_pairs(sm_scan *scan)
 {
 	scan->position = 0;
 	if (scan->pairs.data == NULL)
-		sm_scan_make_buffer(scan, SM_SCAN_BUFFER);
+		sm_make_buffer(&scan->pairs, scan->source.context, BUFFER_SIZE);
 	for (;;)
 	{
 		CHECK_FOR_INTERRUPTS();
-		switch (sm_range(&scan->map, &scan->cursor, &scan->pairs))
+		switch (sm_range(&scan->source.map, &scan->cursor, &scan->pairs))
 		{
 			case SM_FOUND:
 				if (scan->pairs.len > 0)
 					return true;
 				break;
 			case SM_TOO_SMALL:
-				sm_scan_make_buffer(scan, scan->pairs.len);
+				sm_make_buffer(&scan->pairs, scan->source.context, scan->pairs.len);
 				break;
 			default:
 				/* SM_ABSENT, or a map that is gone */
@@ -79,20 +72,6 @@ next_pairs(sm_scan *scan)
 				return false;
 		}
 	}
-}
-
-/* Reads the pair at a position.  Returns the position of the next one. */
-size_t
-sm_scan_take_pair(const sm_buffer *pairs, size_t position, sm_row *row)
-{
-	const char *at = (const char *) pairs->data + position;
-	const sm_pair *pair = (const sm_pair *) at;
-
-	row->expires = pair->expires;
-	row->key = (sm_bytes) {at + sizeof(*pair), pair->key_len};
-	row->value =
-		(sm_bytes) {at + sizeof(*pair) + sm_pad(pair->key_len), pair->value_len};
-	return position + sm_pair_size(pair);
 }
 
 /* The next pair in the bounds as they come; false when there is none. */
@@ -103,8 +82,8 @@ next_as_it_comes(sm_scan *scan, sm_row *row)
 	{
 		if (scan->position >= scan->pairs.len && !next_pairs(scan))
 			return false;
-		scan->position = sm_scan_take_pair(&scan->pairs, scan->position, row);
-	} while (!sm_bounds_contain(&scan->spec.bounds, row->key));
+		scan->position = sm_take_pair(&scan->pairs, scan->position, row);
+	} while (!sm_bounds_contain(&scan->source.spec.bounds, row->key));
 	return true;
 }
 
@@ -114,12 +93,12 @@ is_ordered(sm_scan *scan)
 {
 	sm_status status = SM_FOUND;
 
-	if (!sm_map_is_ordered(&scan->map))
+	if (!sm_map_is_ordered(&scan->source.map))
 		return false;
 	while (status == SM_FOUND)
 	{
 		CHECK_FOR_INTERRUPTS();
-		status = sm_order_step(&scan->map);
+		status = sm_order_step(&scan->source.map);
 	}
 	return status == SM_ABSENT;
 }
@@ -128,8 +107,8 @@ is_ordered(sm_scan *scan)
 static sm_rows *
 sort(sm_scan *scan)
 {
-	MemoryContext old = MemoryContextSwitchTo(scan->context);
-	sm_rows *store = sm_rows_make(&scan->spec, true);
+	MemoryContext old = MemoryContextSwitchTo(scan->source.context);
+	sm_rows *store = sm_rows_make(&scan->source.spec, true);
 	sm_row row;
 
 	while (next_as_it_comes(scan, &row))
@@ -147,7 +126,7 @@ next_in_order(sm_scan *scan, sm_row *row)
 	if (scan->merge == NULL && scan->sorted == NULL)
 	{
 		if (is_ordered(scan))
-			scan->merge = sm_merge_start(scan);
+			scan->merge = sm_merge_start(&scan->source);
 		else
 			scan->sorted = sort(scan);
 	}
@@ -160,21 +139,22 @@ next_in_order(sm_scan *scan, sm_row *row)
  * Errors: 72000 it was lost, see scan_snapshot.c.
  */
 void
-sm_scan_freeze(sm_scan *scan)
+sm_scan_take_snapshot(sm_scan *scan)
 {
-	if (scan->frozen == NULL && !scan->done)
-		scan->frozen = sm_frozen_start(scan);
+	if (scan->snapshot == NULL && !scan->done)
+		scan->snapshot = sm_snapshot_scan_start(&scan->source);
 }
 
 static bool
 next_of_snapshot(sm_scan *scan, sm_row *row)
 {
-	sm_scan_freeze(scan);
+	sm_scan_take_snapshot(scan);
 	do
 	{
-		if (!sm_frozen_next(scan->frozen, row))
+		if (!sm_snapshot_scan_next(scan->snapshot, row))
 			return false;
-	} while (scan->spec.rebounds && !sm_bounds_contain(&scan->spec.bounds, row->key));
+	} while (scan->source.spec.rebounds &&
+			 !sm_bounds_contain(&scan->source.spec.bounds, row->key));
 	return true;
 }
 
@@ -187,11 +167,11 @@ sm_scan_next(sm_scan *scan, sm_row *row)
 {
 	bool found;
 
-	if (scan->done || scan->rows == scan->spec.max_rows)
+	if (scan->done || scan->rows == scan->source.spec.max_rows)
 		return false;
-	if (scan->spec.consistent)
+	if (scan->source.spec.consistent)
 		found = next_of_snapshot(scan, row);
-	else if (scan->spec.ordered)
+	else if (scan->source.spec.ordered)
 		found = next_in_order(scan, row);
 	else
 		found = next_as_it_comes(scan, row);
@@ -204,10 +184,10 @@ sm_scan_next(sm_scan *scan, sm_row *row)
 void
 sm_scan_rewind(sm_scan *scan, const sm_bounds *bounds, uint64 max_rows)
 {
-	scan->spec.bounds = *bounds;
-	scan->spec.max_rows = max_rows;
+	scan->source.spec.bounds = *bounds;
+	scan->source.spec.max_rows = max_rows;
 	scan->rows = 0;
 	scan->done = !sm_guc_enabled;
-	if (scan->frozen != NULL)
-		sm_frozen_rewind(scan->frozen);
+	if (scan->snapshot != NULL)
+		sm_snapshot_scan_rewind(scan->snapshot);
 }

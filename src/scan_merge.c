@@ -12,7 +12,7 @@
 #include "port/pg_bswap.h"
 #include "utils/memutils.h"
 
-#include "scan.h"
+#include "scan_merge.h"
 
 /* A shard's buffer, in bytes. */
 #define FIRST_SIZE 1024
@@ -59,14 +59,6 @@ compare_streams(Datum a, Datum b, void *arg)
 	return merge->span.descending ? order : -order;
 }
 
-static void
-make_room(sm_merge *merge, stream *s, size_t size)
-{
-	pfree(s->pairs.data);
-	s->pairs.data = MemoryContextAlloc(merge->context, size);
-	s->pairs.size = size;
-}
-
 /* Asks the shard for more, behind its last key.  False if that gave nothing. */
 static bool
 fill(sm_merge *merge, stream *s)
@@ -84,7 +76,7 @@ fill(sm_merge *merge, stream *s)
 		span.from = (sm_bound) {last, false};
 		most = PG_UINT32_MAX;
 		if (s->pairs.size < LAST_SIZE)
-			make_room(merge, s, s->pairs.size * 2);
+			sm_make_buffer(&s->pairs, merge->context, s->pairs.size * 2);
 	}
 	for (;;)
 	{
@@ -92,7 +84,7 @@ fill(sm_merge *merge, stream *s)
 		status = sm_range_ordered(&merge->map, s->shard, &span, most, &s->pairs);
 		if (status != SM_TOO_SMALL)
 			break;
-		make_room(merge, s, s->pairs.len);
+		sm_make_buffer(&s->pairs, merge->context, s->pairs.len);
 	}
 	s->position = 0;
 	s->is_last = status != SM_FOUND;
@@ -111,25 +103,25 @@ advance(sm_merge *merge, stream *s)
 
 	if (s->position >= s->pairs.len && (s->is_last || !fill(merge, s)))
 		return false;
-	s->position = sm_scan_take_pair(&s->pairs, s->position, &s->row);
+	s->position = sm_take_pair(&s->pairs, s->position, &s->row);
 	memcpy(&word, s->row.key.data, Min(s->row.key.len, sizeof(word)));
 	s->word = pg_ntoh64(word);
 	return true;
 }
 
 sm_merge *
-sm_merge_start(sm_scan *scan)
+sm_merge_start(const sm_source *source)
 {
-	MemoryContext old = MemoryContextSwitchTo(scan->context);
-	int nstreams = 1 << scan->map.shard_bits;
+	MemoryContext old = MemoryContextSwitchTo(source->context);
+	int nstreams = 1 << source->map.shard_bits;
 	sm_merge *merge = palloc0(offsetof(sm_merge, streams) + nstreams * sizeof(stream));
 
-	merge->map = scan->map;
-	merge->context = scan->context;
-	merge->span = sm_bounds_span(&scan->spec.bounds, scan->spec.descending);
-	merge->relid = scan->relid;
+	merge->map = source->map;
+	merge->context = source->context;
+	merge->span = sm_bounds_span(&source->spec.bounds, source->spec.descending);
+	merge->relid = source->relid;
 	/* some shards have more than their share of the first rows */
-	merge->most = (uint32) Min(scan->spec.max_rows, PG_UINT32_MAX);
+	merge->most = (uint32) Min(source->spec.max_rows, PG_UINT32_MAX);
 	merge->most = Min(merge->most, merge->most / nstreams + 4);
 	merge->heap = binaryheap_allocate(nstreams, compare_streams, merge);
 	merge->nstreams = nstreams;
@@ -138,8 +130,7 @@ sm_merge_start(sm_scan *scan)
 		stream *s = &merge->streams[i];
 
 		s->shard = (uint32) i;
-		s->pairs.data = palloc(FIRST_SIZE);
-		s->pairs.size = FIRST_SIZE;
+		sm_make_buffer(&s->pairs, source->context, FIRST_SIZE);
 		if (advance(merge, s))
 			binaryheap_add_unordered(merge->heap, PointerGetDatum(s));
 	}
@@ -167,14 +158,7 @@ get_value(sm_merge *merge, sm_row *row)
 
 	while ((status = sm_get_expiry(&merge->map, row->key, &merge->value,
 								   &row->expires)) == SM_TOO_SMALL)
-	{
-		size_t size = merge->value.len;
-
-		if (merge->value.data != NULL)
-			pfree(merge->value.data);
-		merge->value.data = MemoryContextAllocHuge(merge->context, size);
-		merge->value.size = size;
-	}
+		sm_make_buffer(&merge->value, merge->context, merge->value.len);
 	row->value = (sm_bytes) {merge->value.data, merge->value.len};
 	return status == SM_FOUND;
 }

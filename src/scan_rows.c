@@ -17,7 +17,8 @@
 #include "utils/tuplestore.h"
 #include "utils/typcache.h"
 
-#include "scan.h"
+#include "scan_rows.h"
+#include "types.h"
 
 typedef enum column
 {
@@ -89,16 +90,6 @@ sm_rows_make(const sm_scan_spec *spec, bool bounded)
 	return store;
 }
 
-static Datum
-make_bytea(sm_bytes bytes)
-{
-	struct varlena *varlena = palloc(VARHDRSZ + bytes.len);
-
-	SET_VARSIZE(varlena, VARHDRSZ + bytes.len);
-	memcpy(VARDATA(varlena), bytes.data, bytes.len);
-	return PointerGetDatum(varlena);
-}
-
 static sm_bytes
 take_bytea(Datum datum)
 {
@@ -114,8 +105,8 @@ sm_rows_put(sm_rows *store, const sm_row *row, bool label)
 	TupleTableSlot *slot = store->slot;
 
 	ExecClearTuple(slot);
-	slot->tts_values[KEY] = make_bytea(row->key);
-	slot->tts_values[VALUE] = make_bytea(row->value);
+	slot->tts_values[KEY] = sm_varlena_datum(row->key);
+	slot->tts_values[VALUE] = sm_varlena_datum(row->value);
 	slot->tts_values[EXPIRES] = Int64GetDatum(row->expires);
 	slot->tts_values[LABEL] = BoolGetDatum(label);
 	memset(slot->tts_isnull, false, COLUMNS * sizeof(bool));

@@ -221,9 +221,9 @@ syncmap_stat_memory(PG_FUNCTION_ARGS)
 		all.main += stats.main;
 		all.extents += stats.extents;
 	}
-	values[n++] = bytes_datum(sm_port_pages() + 1);
-	values[n++] = bytes_datum(sm_port_pages_free());
-	values[n++] = bytes_datum(sm_port_longest_run());
+	values[n++] = bytes_datum(sm_pg_pages() + 1);
+	values[n++] = bytes_datum(sm_pg_pages_free());
+	values[n++] = bytes_datum(sm_pg_longest_run());
 	values[n++] = bytes_datum(all.index);
 	values[n++] = bytes_datum(all.young);
 	values[n++] = bytes_datum(all.main);

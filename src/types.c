@@ -157,8 +157,9 @@ sm_types_read(Relation rel, sm_types *types)
 
 /* ---- keys ---- */
 
-static Datum
-varlena_datum(sm_bytes bytes)
+/* Bytes as a text, a bytea, or whatever else is of any length. */
+Datum
+sm_varlena_datum(sm_bytes bytes)
 {
 	struct varlena *varlena = palloc(VARHDRSZ + bytes.len);
 
@@ -190,7 +191,7 @@ sm_key_datum(Oid type, sm_bytes key)
 		case UUIDOID:
 			return PointerGetDatum(memcpy(palloc(UUID_LEN), key.data, UUID_LEN));
 		default:
-			return varlena_datum(key);
+			return sm_varlena_datum(key);
 	}
 }
 
@@ -271,7 +272,7 @@ sm_value_datum(const sm_types *types, sm_bytes value)
 			memcpy(palloc(value.len), value.data, (size_t) types->value_len));
 	}
 	value.len = check_layout(types, value.data, value.len);
-	return varlena_datum(value);
+	return sm_varlena_datum(value);
 }
 
 /* The same of len bytes that stand in palloc'ed memory behind room for a length word. */

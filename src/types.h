@@ -33,6 +33,7 @@ typedef struct sm_types
 
 extern void sm_types_read(Relation rel, sm_types *types);
 
+extern Datum sm_varlena_datum(sm_bytes bytes);
 extern Datum sm_key_datum(Oid type, sm_bytes key);
 extern sm_bytes sm_value_bytes(const sm_types *types, Datum value, uint64 *room);
 extern Datum sm_value_datum(const sm_types *types, sm_bytes value);

@@ -4,7 +4,7 @@
  *
  * One background worker visits all shards of all maps every
  * syncmap.maintenance_interval, and sooner when a write found memory short.
- * The engine does the work, in pieces short enough for those who wait for a
+ * The engine does the work, in pieces short enough for writers that wait for a
  * shard's lock (W5): it promotes new keys, takes out what has expired, compacts,
  * and gives back what is empty.  Then it looks for maps that are gone, see
  * reconciler.c.  Everything works without the worker, too, only
@@ -21,10 +21,10 @@
 #include "storage/shmem.h"
 #include "utils/guc.h"
 
+#include "giving_way.h"
 #include "guc.h"
 #include "reconciler.h"
 #include "registry.h"
-#include "room.h"
 #include "worker.h"
 
 /* Seconds after which the postmaster starts a worker again that has ended. */
