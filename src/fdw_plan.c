@@ -14,8 +14,6 @@
 #include "access/transam.h"
 #include "access/stratnum.h"
 #include "catalog/pg_am.h"
-#include "catalog/pg_collation.h"
-#include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
@@ -187,45 +185,6 @@ lookup_keys(PlannerInfo *root, const Expr *lookup)
 
 /* ---- ranges ---- */
 
-/* Does the C library compare, and in its locale C? */
-static bool
-is_c_locale(char provider, int cache, HeapTuple tuple, AttrNumber collate)
-{
-	bool isnull;
-	Datum name = SysCacheGetAttr(cache, tuple, collate, &isnull);
-
-	return provider == COLLPROVIDER_LIBC && !isnull &&
-		(strcmp(TextDatumGetCString(name), "C") == 0 ||
-		 strcmp(TextDatumGetCString(name), "POSIX") == 0);
-}
-
-/* Is a collation's order that of bytes?  True for types that have none. */
-static bool
-is_byte_order(Oid collation)
-{
-	int cache = COLLOID;
-	HeapTuple tuple;
-	bool result;
-
-	if (!OidIsValid(collation) || collation == C_COLLATION_OID)
-		return true;
-	if (collation == DEFAULT_COLLATION_OID)
-		cache = DATABASEOID;
-	tuple = SearchSysCache1(cache,
-							ObjectIdGetDatum(cache == DATABASEOID ? MyDatabaseId :
-																	collation));
-	if (!HeapTupleIsValid(tuple))
-		return false;
-	if (cache == DATABASEOID)
-		result = is_c_locale(((Form_pg_database) GETSTRUCT(tuple))->datlocprovider,
-							 cache, tuple, Anum_pg_database_datcollate);
-	else
-		result = is_c_locale(((Form_pg_collation) GETSTRUCT(tuple))->collprovider,
-							 cache, tuple, Anum_pg_collation_collcollate);
-	ReleaseSysCache(tuple);
-	return result;
-}
-
 /* Is this an operator that compares keys by their bytes?  Its strategy, or 0. */
 static int
 range_strategy(Oid opno, Oid collation, const RelOptInfo *rel)
@@ -235,7 +194,7 @@ range_strategy(Oid opno, Oid collation, const RelOptInfo *rel)
 	Oid left;
 	Oid right;
 
-	if (strategy == 0 || !is_byte_order(collation))
+	if (strategy == 0 || !sm_is_byte_order(collation))
 		return 0;
 	op_input_types(opno, &left, &right);
 	if (left != info->types.key_type ||
@@ -353,7 +312,7 @@ order_of_keys(PlannerInfo *root, RelOptInfo *rel, bool *descending)
 		return NIL;
 	pathkey = linitial_node(PathKey, root->query_pathkeys);
 	if (pathkey->pk_opfamily != info->family || pathkey->pk_eclass->ec_has_volatile ||
-		!is_byte_order(pathkey->pk_eclass->ec_collation))
+		!sm_is_byte_order(pathkey->pk_eclass->ec_collation))
 		return NIL;
 	foreach (cell, pathkey->pk_eclass->ec_members)
 	{

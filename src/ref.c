@@ -292,7 +292,7 @@ check_relation(sm_ref *ref, sm_registration *entry)
 	changes.altered = CheckRelationLockedByMe(rel, AccessExclusiveLock, false);
 	relation_close(rel, NoLock);
 
-	has_layouts = has_layouts || ref->types.layout != 0;
+	has_layouts = has_layouts || sm_has_layout(&ref->types);
 	entry->database = MyDatabaseId;
 	entry->relation = ref->relid;
 	entry->key_type = ref->types.key_type;

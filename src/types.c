@@ -5,13 +5,18 @@
  * The bytes of a type stay what they are as long as it has its OID, with one
  * exception: some versions of PostgreSQL let a composite type be altered at will that
  * only foreign tables use.  So a value with a composite type in it carries, behind its
- * bytes, a number for the layout that it was stored with, and is refused when that is
- * not the layout of today.
+ * bytes, a digest of the layout that it was stored with, and is refused when that is
+ * not the layout of today.  Whoever may alter the type chooses layouts, and a value read
+ * by another one than its own is arbitrary memory, so nobody may find two of the same
+ * digest: it is the first half of a SHA-256.
  */
 #include "compat.h"
 
+#include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
-#include "common/hashfn.h"
+#include "common/cryptohash.h"
+#include "common/sha2.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -20,6 +25,7 @@
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 
@@ -28,7 +34,7 @@
 #define COLUMNS_HINT \
 	"A map has the columns key (text, bytea, integer, bigint, or uuid), value (of any type), and, if you like, expires_at (timestamp with time zone)."
 
-static uint32 layout_of(Oid type);
+static bool add_layout(pg_cryptohash_ctx *digest, Oid type);
 
 /* ---- a map's columns ---- */
 
@@ -48,43 +54,74 @@ is_key_type(Oid type)
 	}
 }
 
-/* A number for the attributes of a composite type, and for what is in them. */
-static uint32
-composite_layout(Oid type)
+static void
+add_to_digest(pg_cryptohash_ctx *digest, const void *data, size_t len)
+{
+	if (pg_cryptohash_update(digest, data, len) < 0)
+		elog(ERROR, "could not compute a digest: %s", pg_cryptohash_error(digest));
+}
+
+/* Adds the attributes of a composite type, and what is in them. */
+static void
+add_composite(pg_cryptohash_ctx *digest, Oid type)
 {
 	TupleDesc desc = lookup_rowtype_tupdesc_copy(type, -1);
-	uint32 layout = hash_uint32(type);
 
+	add_to_digest(digest, &type, sizeof(type));
+	add_to_digest(digest, &desc->natts, sizeof(desc->natts));
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		layout = hash_combine(layout, hash_uint32(att->atttypid));
+		add_to_digest(digest, &att->attisdropped, sizeof(att->attisdropped));
+		add_to_digest(digest, &att->attlen, sizeof(att->attlen));
+		add_to_digest(digest, &att->attalign, sizeof(att->attalign));
+		add_to_digest(digest, &att->atttypid, sizeof(att->atttypid));
+		add_to_digest(digest, &att->atttypmod, sizeof(att->atttypmod));
 		if (!att->attisdropped)
-			layout = hash_combine(layout, layout_of(att->atttypid));
+			(void) add_layout(digest, att->atttypid);
 	}
 	FreeTupleDesc(desc);
-	return layout == 0 ? 1 : layout;
 }
 
-/* A number for the layout of all composite types in a type; 0 if there are none. */
-static uint32
-layout_of(Oid type)
+/* Adds all composite types in a type to a digest.  False if there are none. */
+static bool
+add_layout(pg_cryptohash_ctx *digest, Oid type)
 {
 	check_stack_depth();
 	type = getBaseType(type);
 	switch (get_typtype(type))
 	{
 		case TYPTYPE_COMPOSITE:
-			return composite_layout(type);
+			add_composite(digest, type);
+			return true;
 		case TYPTYPE_RANGE:
-			return layout_of(get_range_subtype(type));
+			return add_layout(digest, get_range_subtype(type));
 		case TYPTYPE_MULTIRANGE:
-			return layout_of(get_multirange_range(type));
+			return add_layout(digest, get_multirange_range(type));
 		default:
 			type = get_element_type(type);
-			return OidIsValid(type) ? layout_of(type) : 0;
+			return OidIsValid(type) && add_layout(digest, type);
 	}
+}
+
+/* Finds out the layout of a map's values. */
+static void
+read_layout(sm_types *types)
+{
+	uint8 bytes[PG_SHA256_DIGEST_LENGTH];
+	pg_cryptohash_ctx *digest = pg_cryptohash_create(PG_SHA256);
+
+	if (digest == NULL || pg_cryptohash_init(digest) < 0)
+		elog(ERROR, "could not begin a digest");
+	if (add_layout(digest, types->value_type))
+	{
+		if (pg_cryptohash_final(digest, bytes, sizeof(bytes)) < 0)
+			elog(ERROR, "could not compute a digest: %s", pg_cryptohash_error(digest));
+		memcpy(types->layout, bytes, sizeof(types->layout));
+		types->layout[0] |= 1; /* never none */
+	}
+	pg_cryptohash_free(digest);
 }
 
 static _Noreturn void
@@ -152,7 +189,7 @@ sm_types_read(Relation rel, sm_types *types)
 	}
 	require_column(rel, "key", types->key_column);
 	require_column(rel, "value", types->value_column);
-	types->layout = layout_of(types->value_type);
+	read_layout(types);
 }
 
 /* ---- keys ---- */
@@ -195,6 +232,45 @@ sm_key_datum(Oid type, sm_bytes key)
 	}
 }
 
+/* Does the C library compare, and in its locale C? */
+static bool
+is_c_locale(char provider, int cache, HeapTuple tuple, AttrNumber collate)
+{
+	bool isnull;
+	Datum name = SysCacheGetAttr(cache, tuple, collate, &isnull);
+
+	return provider == COLLPROVIDER_LIBC && !isnull &&
+		(strcmp(TextDatumGetCString(name), "C") == 0 ||
+		 strcmp(TextDatumGetCString(name), "POSIX") == 0);
+}
+
+/* Is a collation's order that of bytes?  True for types that have none. */
+bool
+sm_is_byte_order(Oid collation)
+{
+	int cache = COLLOID;
+	HeapTuple tuple;
+	bool result;
+
+	if (!OidIsValid(collation) || collation == C_COLLATION_OID)
+		return true;
+	if (collation == DEFAULT_COLLATION_OID)
+		cache = DATABASEOID;
+	tuple = SearchSysCache1(cache,
+							ObjectIdGetDatum(cache == DATABASEOID ? MyDatabaseId :
+																	collation));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	if (cache == DATABASEOID)
+		result = is_c_locale(((Form_pg_database) GETSTRUCT(tuple))->datlocprovider,
+							 cache, tuple, Anum_pg_database_datcollate);
+	else
+		result = is_c_locale(((Form_pg_collation) GETSTRUCT(tuple))->collprovider,
+							 cache, tuple, Anum_pg_collation_collcollate);
+	ReleaseSysCache(tuple);
+	return result;
+}
+
 /* ---- values ---- */
 
 /* The bytes of a value, in place, or in room, or detoasted in memory of its own. */
@@ -215,12 +291,12 @@ sm_value_bytes(const sm_types *types, Datum value, uint64 *room)
 
 	varlena = PG_DETOAST_DATUM_PACKED(value);
 	len = VARSIZE_ANY_EXHDR(varlena);
-	if (types->layout == 0)
+	if (!sm_has_layout(types))
 		return (sm_bytes) {VARDATA_ANY(varlena), len};
 
 	bytes = palloc(len + sizeof(types->layout));
 	memcpy(bytes, VARDATA_ANY(varlena), len);
-	memcpy(bytes + len, &types->layout, sizeof(types->layout));
+	memcpy(bytes + len, types->layout, sizeof(types->layout));
 	return (sm_bytes) {bytes, len + sizeof(types->layout)};
 }
 
@@ -231,13 +307,13 @@ sm_value_bytes(const sm_types *types, Datum value, uint64 *room)
 static size_t
 check_layout(const sm_types *types, const char *bytes, size_t len)
 {
-	uint32 layout = 0;
+	uint64 layout[2] = {0};
 
-	if (types->layout == 0)
+	if (!sm_has_layout(types))
 		return len;
 	if (len >= sizeof(layout))
-		memcpy(&layout, bytes + len - sizeof(layout), sizeof(layout));
-	if (layout != types->layout)
+		memcpy(layout, bytes + len - sizeof(layout), sizeof(layout));
+	if (memcmp(layout, types->layout, sizeof(layout)) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("type %s has been altered since the value was stored",
@@ -254,7 +330,7 @@ check_length(const sm_types *types, size_t len)
 			 format_type_be(types->value_type));
 }
 
-/* And back: a datum of its own.  Raises 42804, see check_layout. */
+/* A value's bytes as a datum of its own.  Raises 42804, see check_layout. */
 Datum
 sm_value_datum(const sm_types *types, sm_bytes value)
 {

@@ -28,12 +28,19 @@ typedef struct sm_types
 	Oid value_type;
 	int32 value_typmod;
 	int32 value_byval; /* a bool */
-	uint32 layout;	   /* of the composite types in value_type, 0: there are none */
+	uint64 layout[2];  /* of the composite types in value_type, 0: there are none */
 } sm_types;
+
+static inline bool
+sm_has_layout(const sm_types *types)
+{
+	return (types->layout[0] | types->layout[1]) != 0;
+}
 
 extern void sm_types_read(Relation rel, sm_types *types);
 
 extern Datum sm_varlena_datum(sm_bytes bytes);
+extern bool sm_is_byte_order(Oid collation);
 extern Datum sm_key_datum(Oid type, sm_bytes key);
 extern sm_bytes sm_value_bytes(const sm_types *types, Datum value, uint64 *room);
 extern Datum sm_value_datum(const sm_types *types, sm_bytes value);
