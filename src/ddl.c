@@ -4,26 +4,33 @@
  *
  * PostgreSQL lets a foreign table have any columns and constraints, and enforces
  * none of the latter.  After CREATE and ALTER a map is looked at, so that what it
- * cannot honour is an error there and then, and not at its first use.
+ * cannot honour is an error there and then, and not at its first use.  Which relations
+ * a statement has created or altered is told by the object-access hook, by OID: a name
+ * may lead to another one afterwards, and only those are locked.
  *
  * ON CONFLICT with a conflict target, which PostgreSQL refuses on a foreign table
  * for the want of an index, is refused with a hint.
  */
 #include "compat.h"
 
+#include "access/genam.h"
 #include "access/relation.h"
+#include "access/table.h"
 #include "access/xact.h"
-#include "catalog/namespace.h"
+#include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
-#include "catalog/pg_inherits.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_foreign_table.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "parser/analyze.h"
 #include "parser/parsetree.h"
 #include "tcop/utility.h"
+#include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "ddl.h"
@@ -32,6 +39,7 @@
 #include "registry.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
+static object_access_hook_type prev_object_access_hook = NULL;
 static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
 
 /* ---- CREATE and ALTER ---- */
@@ -106,21 +114,42 @@ notice_shards(Relation rel, const sm_registration *entry, const sm_map *map)
 				 "Clear it and alter the option then, or drop and create the map.")));
 }
 
+/* Warns if ranges of an ordered map are going to be sorted all the same. */
+static void
+warn_collation(Relation rel, const sm_types *types)
+{
+	sm_options options;
+	Oid collation =
+		TupleDescAttr(RelationGetDescr(rel), types->key_column - 1)->attcollation;
+
+	sm_options_parse(GetForeignTable(RelationGetRelid(rel))->options, &options);
+	if (options.ordered && !sm_is_byte_order(collation))
+		ereport(WARNING,
+				(errmsg("the order of map \"%s\" is not that of its keys' collation",
+						RelationGetRelationName(rel)),
+				 errdetail(
+					 "A query with bounds on the key, or ordered by it, sorts the "
+					 "whole map each time."),
+				 errhint("Declare the column as: key text COLLATE \"C\"")));
+}
+
 /* Looks at what has been created or altered, if it is a map. */
 static void
-check_map(Oid relid)
+check_map(Oid relid, bool options)
 {
-	/* the lock is held, but by CREATE ... IF NOT EXISTS of what exists */
+	/* the statement has locked it, so this waits for nobody */
 	Relation rel = try_relation_open(relid, AccessShareLock);
 	sm_types types;
 	sm_registration entry;
 
 	if (rel == NULL)
 		return;
-	if (rel->rd_rel->relkind == RELKIND_FOREIGN_TABLE && sm_relation_is_map(relid))
+	if (sm_relation_is_map(relid))
 	{
 		sm_types_read(rel, &types);
 		check_constraints(rel, &types);
+		if (options)
+			warn_collation(rel, &types);
 		if (sm_registry_find(MyDatabaseId, relid, &entry) &&
 			entry.rowtype == rel->rd_rel->reltype)
 		{
@@ -134,34 +163,107 @@ check_map(Oid relid)
 	relation_close(rel, NoLock);
 }
 
-/* The same with all that inherits from it. */
+/* What a statement that is under way has created or altered so far. */
+typedef struct altered_relations
+{
+	List *relids; /* of tables of all kinds */
+	MemoryContext context;
+	bool options; /* those of foreign tables, too */
+} altered_relations;
+
+static altered_relations *altered = NULL; /* NULL: nobody asks */
+
+/* The relation of a constraint that was made just now. */
+static Oid
+constrained_relation(Oid constraint)
+{
+	Relation rel = table_open(ConstraintRelationId, AccessShareLock);
+	Oid relid = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_constraint_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(constraint));
+	scan = systable_beginscan(rel, ConstraintOidIndexId, true, SnapshotSelf, 1, &key);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		relid = ((Form_pg_constraint) GETSTRUCT(tuple))->conrelid;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return relid;
+}
+
 static void
-check_maps(Oid relid)
+object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
+{
+	MemoryContext old;
+
+	if (prev_object_access_hook)
+		prev_object_access_hook(access, classId, objectId, subId, arg);
+	if (altered == NULL ||
+		(access != OAT_POST_CREATE && access != OAT_POST_ALTER &&
+		 !(access == OAT_DROP && subId != 0)))
+		return;
+	if (classId == ConstraintRelationId && access == OAT_POST_CREATE)
+		objectId = constrained_relation(objectId);
+	else if (classId != RelationRelationId && classId != ForeignTableRelationId)
+		return;
+	old = MemoryContextSwitchTo(altered->context);
+	altered->relids = list_append_unique_oid(altered->relids, objectId);
+	MemoryContextSwitchTo(old);
+}
+
+/* Looks at all maps among these. */
+static void
+check_maps(List *relids, bool options)
 {
 	ListCell *cell;
 
-	CommandCounterIncrement();
-	foreach (cell, find_all_inheritors(relid, NoLock, NULL))
-		check_map(lfirst_oid(cell));
+	foreach (cell, relids)
+	{
+		if (get_rel_relkind(lfirst_oid(cell)) != RELKIND_FOREIGN_TABLE)
+			continue;
+		CommandCounterIncrement();
+		check_map(lfirst_oid(cell), options);
+	}
 }
 
-/* The relation that a statement creates or alters, if it may be a map. */
-static RangeVar *
-altered_relation(Node *statement)
+/* May a statement create or alter a map?  *options: and its options? */
+static bool
+may_alter_map(Node *statement, bool *options)
 {
+	ListCell *cell;
+
+	*options = IsA(statement, CreateForeignTableStmt);
 	switch (nodeTag(statement))
 	{
 		case T_CreateForeignTableStmt:
-			return ((CreateForeignTableStmt *) statement)->base.relation;
+			return true;
 		case T_AlterTableStmt:
-			return ((AlterTableStmt *) statement)->relation;
+			foreach (cell, ((AlterTableStmt *) statement)->cmds)
+			{
+				if (lfirst_node(AlterTableCmd, cell)->subtype == AT_GenericOptions)
+					*options = true;
+			}
+			return true;
 		case T_RenameStmt:
-			if (((RenameStmt *) statement)->renameType == OBJECT_COLUMN)
-				return ((RenameStmt *) statement)->relation;
-			return NULL;
+			return ((RenameStmt *) statement)->renameType == OBJECT_COLUMN;
 		default:
-			return NULL;
+			return false;
 	}
+}
+
+static void
+run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
+			ProcessUtilityContext context, ParamListInfo params,
+			QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
+{
+	if (prev_process_utility)
+		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
+							 queryEnv, dest, qc);
+	else
+		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
+								queryEnv, dest, qc);
 }
 
 static void
@@ -169,23 +271,29 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
-	/* pstmt is not ours to look at afterwards; these leave their relation's name */
-	RangeVar *relation = altered_relation(pstmt->utilityStmt);
-	Oid relid;
-
-	if (prev_process_utility)
-		prev_process_utility(pstmt, queryString, readOnlyTree, context, params,
-							 queryEnv, dest, qc);
-	else
-		standard_ProcessUtility(pstmt, queryString, readOnlyTree, context, params,
-								queryEnv, dest, qc);
+	altered_relations mine = {NIL, CurrentMemoryContext, false};
+	altered_relations *outer = altered;
 
 	/* pg_upgrade makes columns that were dropped, and drops them */
-	if (relation == NULL || !sm_pg_loaded() || IsBinaryUpgrade)
+	if (!may_alter_map(pstmt->utilityStmt, &mine.options) || !sm_pg_loaded() ||
+		IsBinaryUpgrade)
+	{
+		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
+					qc);
 		return;
-	relid = RangeVarGetRelid(relation, NoLock, true);
-	if (OidIsValid(relid))
-		check_maps(relid);
+	}
+	altered = &mine;
+	PG_TRY();
+	{
+		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
+					qc);
+	}
+	PG_FINALLY();
+	{
+		altered = outer;
+	}
+	PG_END_TRY();
+	check_maps(mine.relids, mine.options);
 }
 
 /* ---- ON CONFLICT ---- */
@@ -227,6 +335,8 @@ sm_ddl_init(void)
 {
 	prev_process_utility = ProcessUtility_hook;
 	ProcessUtility_hook = process_utility;
+	prev_object_access_hook = object_access_hook;
+	object_access_hook = object_access;
 	prev_post_parse_analyze = post_parse_analyze_hook;
 	post_parse_analyze_hook = post_parse_analyze;
 }
