@@ -1,6 +1,7 @@
 # Build, install:       make && make install
 # Warnings are errors:  make WERROR=1
 # With assertions:      make ASSERTS=1
+# References recycled:  make RECYCLE=1 (at each lookup, see src/ref.h)
 # Include rules:        make check-layers
 # Patches still apply:  make check-patches
 # Every test:           make test, make test-long, make test-matrix
@@ -24,6 +25,9 @@ ifeq ($(ASSERTS),1)
 PG_CPPFLAGS += -DUSE_ASSERT_CHECKING
 else
 PG_CPPFLAGS += -DNDEBUG
+endif
+ifeq ($(RECYCLE),1)
+PG_CPPFLAGS += -DSM_RECYCLE_REFS
 endif
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter \
 	-Wno-declaration-after-statement -fvisibility=hidden

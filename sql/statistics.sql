@@ -1,5 +1,6 @@
 -- The statistics views, and who sees what in them.
 SELECT syncmap.create('m', promote_ratio => 100);
+SELECT syncmap.put('m', 'k', 'v'), syncmap.delete('m', 'k');
 SELECT syncmap.reset_stats('m');
 -- without the worker between two looks
 ALTER SYSTEM SET syncmap.maintenance_interval = '1 h';

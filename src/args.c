@@ -4,8 +4,10 @@
  */
 #include "compat.h"
 
+#include "access/xlog.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -15,6 +17,10 @@
 
 /* ---- call sites ---- */
 
+/*
+ * What the call site remembers.  While a conversion runs somebody's code, which may come
+ * to the same site again, that call gets one of its own.
+ */
 static sm_site *
 site_of(FunctionCallInfo fcinfo)
 {
@@ -23,6 +29,8 @@ site_of(FunctionCallInfo fcinfo)
 	if (site == NULL)
 		site = fcinfo->flinfo->fn_extra =
 			MemoryContextAllocZero(fcinfo->flinfo->fn_mcxt, sizeof(sm_site));
+	else if (site->context != NULL && site->version == 0)
+		site = palloc0(sizeof(sm_site));
 	return site;
 }
 
@@ -36,6 +44,7 @@ renew_site(sm_site *site, const sm_ref *ref, MemoryContext parent)
 		AllocSetContextCreate(parent, "syncmap call site", ALLOCSET_SMALL_SIZES);
 	site->relid = ref->relid;
 	site->version = ref->version;
+	site->conversions = sm_ref_conversions;
 	site->types = ref->types;
 	site->key = NULL;
 	site->key_as_is = false;
@@ -50,34 +59,65 @@ renew_site(sm_site *site, const sm_ref *ref, MemoryContext parent)
  * be converted.
  */
 void
-sm_args_resolve(sm_args *args, AclMode acl, sm_entry entry, bool clears)
+sm_args_resolve(sm_args *args, sm_entry entry)
 {
 	FunctionCallInfo fcinfo = args->fcinfo;
-	Oid relid = PG_GETARG_OID(0);
 	sm_site *site = fcinfo->flinfo->fn_extra;
-	sm_ref *ref = site == NULL ? sm_ref_last : site->ref;
+	Oid relid = PG_GETARG_OID(0);
+	const sm_ref *last = sm_ref_last;
+	sm_ref *ref = site == NULL ? NULL : site->ref;
 
-	if (!sm_ref_fits(ref, relid, acl))
-		ref = sm_ref_resolve(relid, acl, clears);
+	if (!sm_ref_fits(ref, relid, args->acl))
+		ref = sm_ref_get(relid, args->acl);
 	args->call->ref = ref;
 	args->site = NULL;
 	args->many = false;
 	if (entry == SM_TEXT_ENTRY && ref->types.key_type == TEXTOID &&
 		ref->types.value_type == TEXTOID)
 	{
-		/* who uses two maps in turn finds them here */
-		if (ref != sm_ref_last)
+		/* a statement that uses two maps in turn finds them here */
+		if (ref != last)
 			site_of(fcinfo)->ref = ref;
 	}
 	else
 	{
 		site = site_of(fcinfo);
 		site->ref = ref;
-		if (site->version != ref->version)
+		if (site->version != ref->version || site->conversions != sm_ref_conversions)
 			renew_site(site, ref, fcinfo->flinfo->fn_mcxt);
 		args->site = site;
 	}
 	sm_ref_last = ref;
+}
+
+/*
+ * Looks at the map again: code of a user has run, or may have.  Errors: see
+ * sm_ref_resolve; 40001 the map's columns are not of the types that the call site has.
+ */
+void
+sm_args_look(sm_args *args)
+{
+	sm_call *call = args->call;
+	Oid relid = args->site->relid;
+
+	/* it may have been looked up anew meanwhile, and be another map's by now */
+	if (sm_ref_fits(call->ref, relid, args->acl | SM_ACL_MAP) &&
+		call->ref->version == args->site->version)
+		return;
+	call->ref = sm_ref_get(relid, args->acl);
+	sm_ref_check_types(call->ref, &args->site->types);
+}
+
+/*
+ * Raises 25006 in a READ ONLY transaction, as nextval does.  All of a standby's are, but
+ * the maps are its own there.
+ */
+void
+sm_check_writable(const sm_ref *ref, FunctionCallInfo fcinfo)
+{
+	if (XactReadOnly && !ref->temporary && !RecoveryInProgress())
+		PreventCommandIfReadOnly(
+			psprintf("syncmap.%s()", get_func_name(fcinfo->flinfo->fn_oid)));
 }
 
 /* The type of argument number n. */
@@ -114,18 +154,17 @@ sm_argument_input(Oid relid, const char *column, Oid from, Oid to, int32 typmod,
 	return input;
 }
 
-/* What was converted may have run somebody's code, that may have altered the map. */
+/* Converts a datum, and looks at the map again: that may have run somebody's code. */
 static Datum
 convert(sm_args *args, sm_input *input, Datum datum)
 {
-	sm_call *call = args->call;
-	const sm_site *site = args->site;
+	sm_site *site = args->site;
+	uint64 version = site->version;
 
+	site->version = 0;
 	datum = sm_input_convert(input, datum);
-	if (!sm_ref_fits(call->ref, site->relid, SM_ACL_MAP))
-		call->ref = sm_ref_resolve(site->relid, 0, false);
-	if (memcmp(&site->types, &call->ref->types, sizeof(sm_types)) != 0)
-		sm_map_was_altered(site->relid);
+	site->version = version;
+	sm_args_look(args);
 	return datum;
 }
 
@@ -193,7 +232,9 @@ sm_site_check_result(sm_args *args, Oid type)
 				 errmsg("a value of map \"%s\" is of type %s, not of type %s",
 						get_rel_name(site->relid), format_type_be(value_type),
 						format_type_be(type)),
-				 errhint("Use %s there, or text.", format_type_be(value_type))));
+				 value_type == TEXTOID ?
+					 errhint("Use text there.") :
+					 errhint("Use %s there, or text.", format_type_be(value_type))));
 	site->result = type;
 }
 

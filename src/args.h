@@ -13,9 +13,13 @@
 #ifndef SM_ARGS_H
 #define SM_ARGS_H
 
+#include "access/xact.h"
 #include "catalog/pg_type.h"
 
 #include "call.h"
+
+/* The privileges that only calls which change a map need. */
+#define SM_ACL_CHANGE (ACL_INSERT | ACL_UPDATE | ACL_DELETE | ACL_TRUNCATE)
 
 /* The two entries of a function. */
 typedef enum sm_entry
@@ -31,7 +35,8 @@ typedef enum sm_entry
 typedef struct sm_site
 {
 	sm_ref *ref;
-	uint64 version; /* of ref, that the rest is about */
+	uint64 version;		/* of ref, that the rest is about; 0: it is in use */
+	uint64 conversions; /* sm_ref_conversions then */
 	Oid relid;
 	MemoryContext context; /* of the rest; a child of fn_mcxt */
 	sm_types types;
@@ -49,6 +54,7 @@ typedef struct sm_args
 {
 	FunctionCallInfo fcinfo;
 	sm_call *call;
+	AclMode acl;   /* privileges that the call needs */
 	sm_site *site; /* NULL: keys and values are text, as they come */
 	bool many;	   /* they stand in arrays */
 
@@ -56,7 +62,9 @@ typedef struct sm_args
 	uint64 room[3];
 } sm_args;
 
-extern void sm_args_resolve(sm_args *args, AclMode acl, sm_entry entry, bool clears);
+extern void sm_args_resolve(sm_args *args, sm_entry entry);
+extern void sm_args_look(sm_args *args);
+extern void sm_check_writable(const sm_ref *ref, FunctionCallInfo fcinfo);
 extern sm_bytes sm_site_key(sm_args *args, Datum key);
 extern sm_bytes sm_site_value(sm_args *args, int n, Datum value);
 extern void sm_site_check_result(sm_args *args, Oid type);
@@ -98,7 +106,7 @@ sm_text_bytes(const text *t)
  * false if syncmap.enabled is off: then all keys are absent, and a function
  * that would change the map does nothing and returns NULL.
  *
- * Errors: see sm_ref_resolve.
+ * Errors: see sm_ref_resolve; 25006 the call changes the map, in a READ ONLY transaction.
  */
 static inline bool
 sm_args_start(sm_args *args, sm_call *call, FunctionCallInfo fcinfo, AclMode acl,
@@ -106,12 +114,13 @@ sm_args_start(sm_args *args, sm_call *call, FunctionCallInfo fcinfo, AclMode acl
 {
 	args->fcinfo = fcinfo;
 	args->call = call;
+	args->acl = acl;
 	if (entry == SM_TEXT_ENTRY)
 	{
 		args->site = NULL;
 		call->ref = sm_ref_last;
 		if (unlikely(!sm_ref_fits(call->ref, PG_GETARG_OID(0), acl | SM_ACL_TEXT)))
-			sm_args_resolve(args, acl, entry, false);
+			sm_args_resolve(args, entry);
 	}
 	else
 	{
@@ -119,12 +128,16 @@ sm_args_start(sm_args *args, sm_call *call, FunctionCallInfo fcinfo, AclMode acl
 		args->many = false;
 		if (likely(args->site != NULL &&
 				   sm_ref_fits(args->site->ref, PG_GETARG_OID(0), acl) &&
-				   args->site->version == args->site->ref->version))
+				   args->site->version == args->site->ref->version &&
+				   args->site->conversions == sm_ref_conversions))
 			call->ref = args->site->ref;
 		else
-			sm_args_resolve(args, acl, entry, false);
+			sm_args_resolve(args, entry);
 	}
+	if ((acl & SM_ACL_CHANGE) != 0 && unlikely(XactReadOnly))
+		sm_check_writable(call->ref, fcinfo);
 	sm_call_prepare(call);
+	call->stores = (acl & ACL_INSERT) != 0;
 	call->wanted = 0;
 	return likely(sm_guc_enabled);
 }

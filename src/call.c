@@ -4,6 +4,7 @@
  */
 #include "compat.h"
 
+#include "common/pg_prng.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "utils/lsyscache.h"
@@ -26,17 +27,19 @@ char sm_scratch[SM_SCRATCH_SIZE] pg_attribute_aligned(8);
 
 /*
  * Makes a call ready for its next key, in the map of a relation whose columns the
- * caller knows to be of these types.  Errors: see sm_ref_resolve; 40001 they are
- * not any more.
+ * caller knows to be of these types.  Code of users may have run since the last one.
+ * Errors: see sm_ref_resolve; 40001 the columns are of other types now.
  */
 void
 sm_call_begin(sm_call *call, Oid relid, const sm_types *types)
 {
-	if (!sm_ref_fits(call->ref, relid, SM_ACL_MAP))
+	/* it may have been looked up anew meanwhile, and be another map's by now */
+	if (!sm_ref_fits(call->ref, relid, SM_ACL_MAP) ||
+		call->ref->version != call->version)
 	{
 		call->ref = sm_ref_get(relid, 0);
-		if (memcmp(&call->ref->types, types, sizeof(*types)) != 0)
-			sm_map_was_altered(relid);
+		sm_ref_check_types(call->ref, types);
+		call->version = call->ref->version;
 	}
 	sm_call_prepare(call);
 }
@@ -74,14 +77,22 @@ out_of_memory(const sm_call *call)
 			 "Delete keys or drop maps, or raise syncmap.memory and restart the server.")));
 }
 
+/* Frees a value that was too large for the scratch buffer. */
+void
+sm_call_free_value(sm_call *call)
+{
+	if (call->value.data != sm_scratch)
+		pfree((char *) call->value.data - VARHDRSZ);
+	call->value.data = sm_scratch;
+	call->value.size = SM_SCRATCH_SIZE;
+}
+
 static void
 grow(sm_call *call)
 {
 	size_t len = call->value.len;
 
-	if (call->value.data != sm_scratch)
-		pfree((char *) call->value.data - VARHDRSZ);
-	call->value.data = sm_scratch;
+	sm_call_free_value(call);
 	call->value.data = (char *) palloc(VARHDRSZ + len) + VARHDRSZ;
 	call->value.size = len;
 }
@@ -95,13 +106,33 @@ pause_shortage(int shortages)
 	if (ms <= 0)
 		return;
 	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
-					 1 + random() % ms, SM_WAIT_MEMORY);
+					 1 +
+						 (long) pg_prng_uint64_range(&pg_global_prng_state, 0,
+													 (uint64) ms - 1),
+					 SM_WAIT_MEMORY);
 	ResetLatch(MyLatch);
 	CHECK_FOR_INTERRUPTS();
 }
 
+/*
+ * The call's map is not there, or not any more.  Finds it, or makes it for a call that
+ * stores something.  For others all keys of a map that is not there are absent: true.
+ */
+static bool
+is_without_map(sm_call *call)
+{
+	call->ref = sm_ref_renew(call->ref);
+	if (call->ref->map.id != SM_NO_MAP)
+		return false;
+	if (call->stores)
+		sm_ref_make_map(call->ref);
+	else
+		call->status = SM_ABSENT;
+	return !call->stores;
+}
+
 /* The rest of sm_call_done. */
-void
+bool
 sm_call_again(sm_call *call)
 {
 	CHECK_FOR_INTERRUPTS();
@@ -111,8 +142,7 @@ sm_call_again(sm_call *call)
 			grow(call);
 			break;
 		case SM_GONE:
-			sm_ref_renew(call->ref);
-			break;
+			return is_without_map(call);
 		case SM_NO_MEMORY:
 			if (++call->shortages > MAX_SHORTAGES ||
 				!sm_make_room(&call->ref->map, call->wanted))
@@ -122,6 +152,7 @@ sm_call_again(sm_call *call)
 		default:
 			elog(ERROR, "unexpected status %d of a map", (int) call->status);
 	}
+	return false;
 }
 
 /* The value that the engine has copied out, as a text. */

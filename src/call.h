@@ -20,6 +20,8 @@
 typedef struct sm_call
 {
 	sm_ref *ref;
+	uint64 version;	  /* of ref, that the caller's types are about; see sm_call_begin */
+	bool stores;	  /* it makes the map, if there is none */
 	sm_status status; /* the engine's last answer */
 	sm_buffer value;  /* where values go, scratch at first */
 	uint64 wanted;	  /* bytes that the call may want to store */
@@ -29,7 +31,8 @@ typedef struct sm_call
 extern char sm_scratch[SM_SCRATCH_SIZE];
 
 extern void sm_call_begin(sm_call *call, Oid relid, const sm_types *types);
-extern void sm_call_again(sm_call *call);
+extern bool sm_call_again(sm_call *call);
+extern void sm_call_free_value(sm_call *call);
 extern Datum sm_call_text(sm_call *call);
 extern _Noreturn void sm_key_too_long(size_t len);
 
@@ -54,8 +57,7 @@ sm_call_done(sm_call *call, sm_status status)
 	call->status = status;
 	if (likely(status <= SM_MISMATCH || status == SM_REFUSED))
 		return true;
-	sm_call_again(call);
-	return false;
+	return sm_call_again(call);
 }
 
 /* Raises 54000 if the key is too long to be stored. */

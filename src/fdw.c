@@ -10,6 +10,7 @@
 
 #include "access/reloptions.h"
 #include "catalog/pg_foreign_table.h"
+#include "utils/lsyscache.h"
 #include "utils/timestamp.h"
 
 #include "fdw.h"
@@ -18,11 +19,31 @@
 SM_FUNCTION(syncmap_fdw_handler);
 SM_FUNCTION(syncmap_fdw_validator);
 
-/* A worker of a parallel query reads the same memory as its leader. */
+/*
+ * A worker of a parallel query reads the same memory as its leader.  But each would take
+ * a snapshot of its own.
+ */
 static bool
 is_parallel_safe(PlannerInfo *root, RelOptInfo *rel, RangeTblEntry *rte)
 {
-	return true;
+	return !sm_ref_get(rte->relid, 0)->consistent;
+}
+
+/*
+ * Raises 0A000 for FOR UPDATE, FOR SHARE, and so on, which would lock nothing.  Rows that an UPDATE
+ * or DELETE joins are copied.
+ */
+static RowMarkType
+row_mark_type(RangeTblEntry *rte, LockClauseStrength strength)
+{
+	if (strength != LCS_NONE)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg("cannot lock rows of map \"%s\"", get_rel_name(rte->relid)),
+			 errhint(
+				 "Name other tables, as in FOR UPDATE OF ...; to claim a key, use DELETE ... RETURNING, syncmap.get_and_delete, or syncmap.get_or_put.")));
+	return ROW_MARK_COPY;
 }
 
 Datum
@@ -41,6 +62,8 @@ syncmap_fdw_handler(PG_FUNCTION_ARGS)
 	routine->EndForeignScan = sm_fdw_end_scan;
 	routine->ExplainForeignScan = sm_fdw_explain_scan;
 	routine->AnalyzeForeignTable = sm_fdw_analyze;
+
+	routine->GetForeignRowMarkType = row_mark_type;
 
 	sm_fdw_modify_routines(routine);
 	PG_RETURN_POINTER(routine);
@@ -74,10 +97,21 @@ syncmap_fdw_validator(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/*
+ * When a pair expires, as its column shows it.  Of a map with a time to live by default,
+ * whose null that is when a row comes in, what never expires does so at infinity.
+ */
+Datum
+sm_expiry_datum(int64 expires, bool has_ttl, bool *isnull)
+{
+	*isnull = expires == SM_NEVER && !has_ttl;
+	return TimestampTzGetDatum(expires);
+}
+
 /* A pair as the columns of its row; all others are to be null already. */
 void
-sm_fill_row(const sm_types *types, const sm_row *row, bool with_value, Datum *values,
-			bool *nulls)
+sm_fill_row(const sm_types *types, const sm_row *row, bool with_value, bool has_ttl,
+			Datum *values, bool *nulls)
 {
 	values[types->key_column - 1] = sm_key_datum(types->key_type, row->key);
 	nulls[types->key_column - 1] = false;
@@ -86,9 +120,9 @@ sm_fill_row(const sm_types *types, const sm_row *row, bool with_value, Datum *va
 		values[types->value_column - 1] = sm_value_datum(types, row->value);
 		nulls[types->value_column - 1] = false;
 	}
-	if (types->expires_column != InvalidAttrNumber && row->expires != SM_NEVER)
-	{
-		values[types->expires_column - 1] = TimestampTzGetDatum(row->expires);
-		nulls[types->expires_column - 1] = false;
-	}
+	if (types->expires_column != InvalidAttrNumber)
+		values[types->expires_column - 1] =
+			sm_expiry_datum(row->expires, has_ttl, &nulls[types->expires_column - 1]);
 }
+
+StaticAssertDecl(DT_NOEND == SM_NEVER, "infinity is what never expires");

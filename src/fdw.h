@@ -32,12 +32,23 @@ typedef enum sm_plan_item
 	SM_PLAN_ACCESS,
 	SM_PLAN_VALUES,		/* are values asked for? */
 	SM_PLAN_DESCENDING, /* a range only */
-	SM_PLAN_STRATEGIES	/* a range only: of the clauses' operators, a list */
+	SM_PLAN_STRATEGIES, /* a range only: of the clauses' operators, a list */
+	SM_PLAN_JOINED		/* a lookup by what is joined: see shown_clauses */
 } sm_plan_item;
 
+/*
+ * EXPLAIN's counts of lookups and hits stand where PostgreSQL adds up what parallel
+ * workers have counted, and shows nothing of its own for a foreign scan.
+ */
+#define SM_COUNT_LOOKUP(node) InstrCountTuples2(node, 1)
+#define SM_COUNT_HIT(node)	  InstrCountFiltered2(node, 1)
+#define SM_LOOKUPS(counts)	  ((counts)->ntuples2)
+#define SM_HITS(counts)		  ((counts)->nfiltered2)
+
 /* fdw.c */
+extern Datum sm_expiry_datum(int64 expires, bool has_ttl, bool *isnull);
 extern void sm_fill_row(const sm_types *types, const sm_row *row, bool with_value,
-						Datum *values, bool *nulls);
+						bool has_ttl, Datum *values, bool *nulls);
 
 /* fdw_plan.c */
 extern void sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid);
@@ -51,7 +62,14 @@ extern void sm_fdw_begin_scan(ForeignScanState *node, int eflags);
 extern TupleTableSlot *sm_fdw_next(ForeignScanState *node);
 extern void sm_fdw_rescan(ForeignScanState *node);
 extern void sm_fdw_end_scan(ForeignScanState *node);
+
+/* fdw_explain.c */
 extern void sm_fdw_explain_scan(ForeignScanState *node, ExplainState *es);
+extern void sm_fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *result,
+								  List *fdw_private, int subplan_index,
+								  ExplainState *es);
+
+/* fdw_analyze.c */
 extern bool sm_fdw_analyze(Relation relation, AcquireSampleRowsFunc *func,
 						   BlockNumber *totalpages);
 

@@ -281,6 +281,7 @@ insert(modify_state *state, row_bytes row)
 	sm_buffer nothing = {NULL, 0, 0};
 	sm_status status;
 
+	call->stores = true;
 	call->wanted = row.key.len + row.value.len;
 	do
 	{
@@ -289,6 +290,7 @@ insert(modify_state *state, row_bytes row)
 		if (status == SM_TOO_SMALL)
 			status = SM_FOUND;
 	} while (!sm_call_done(call, status));
+	call->stores = false;
 	return call->status;
 }
 
@@ -454,9 +456,9 @@ insert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 	modify_state *state = result->ri_FdwState;
 	row_bytes row;
 
+	check_row(estate, result, slot);
 	if (!begin(state))
 		return false;
-	check_row(estate, result, slot);
 	row = new_row(state, slot, true);
 	if (insert(state, row) == SM_ABSENT)
 		return true;
@@ -503,9 +505,9 @@ update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 	row_bytes row;
 	sm_status status;
 
+	check_row(estate, result, slot);
 	if (!begin(state))
 		return false;
-	check_row(estate, result, slot);
 	old = old_row(state, plan_slot);
 	row = new_row(state, slot, false);
 	if (old.key.len != row.key.len ||
@@ -601,13 +603,6 @@ is_updatable(Relation relation)
 	return (1 << CMD_INSERT) | (1 << CMD_UPDATE) | (1 << CMD_DELETE);
 }
 
-static void
-explain_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private,
-			   int subplan_index, ExplainState *es)
-{
-	ExplainPropertyText("Effects", "immediate, not undone by ROLLBACK", es);
-}
-
 void
 sm_fdw_modify_routines(FdwRoutine *routine)
 {
@@ -620,5 +615,5 @@ sm_fdw_modify_routines(FdwRoutine *routine)
 	routine->BeginForeignInsert = begin_insert;
 	routine->ExecForeignTruncate = exec_truncate;
 	routine->IsForeignRelUpdatable = is_updatable;
-	routine->ExplainForeignModify = explain_modify;
+	routine->ExplainForeignModify = sm_fdw_explain_modify;
 }

@@ -51,7 +51,7 @@ typedef struct plan_info
 	double seeks; /* what a range costs before its first row, in rows */
 } plan_info;
 
-/* GetForeignRelSize. */
+/* GetForeignRelSize.  Makes no map: whether the query may run is not known yet. */
 void
 sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
@@ -61,7 +61,8 @@ sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	info->types = ref->types;
 	info->family =
 		get_opclass_family(GetDefaultOpClass(ref->types.key_type, BTREE_AM_OID));
-	info->ordered = sm_map_is_ordered(&ref->map);
+	info->ordered =
+		ref->map.id == SM_NO_MAP ? ref->ordered : sm_map_is_ordered(&ref->map);
 	info->seeks = 1 << ref->map.shard_bits;
 	baserel->fdw_private = info;
 
@@ -485,6 +486,16 @@ strategies_of(const RelOptInfo *rel, List *bounds)
 	return strategies;
 }
 
+/* Is there anything in an expression that EXPLAIN has no words for? */
+static bool
+contains_placeholder(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	return IsA(node, PlaceHolderVar) ||
+		expression_tree_walker(node, contains_placeholder, context);
+}
+
 /* GetForeignPlan. */
 ForeignScan *
 sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
@@ -495,6 +506,7 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 	List *exprs = NIL;
 	List *strategies = NIL;
 	List *known = NIL;
+	List *joined = NIL;
 	List *recheck = NIL;
 	List *sources;
 	List *quals;
@@ -509,6 +521,9 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 		/* another clause of its equivalence class may stand for it there */
 		if (equal(lookup, find_lookup(root, baserel, scan_clauses, &found)))
 			known = list_make1(found);
+		if (best_path->path.param_info != NULL &&
+			!contains_placeholder((Node *) lookup, NULL))
+			joined = list_make2(makeInteger((int) baserel->relid), copyObject(lookup));
 	}
 	else if (access == SM_RANGE)
 	{
@@ -521,8 +536,8 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 	/* what is known is no filter, but is one when a row that waited is looked at again */
 	recheck = access == SM_LOOKUP ? exprs : extract_actual_clauses(known, false);
 	return make_foreignscan(tlist, quals, baserel->relid, exprs,
-							list_make4(makeInteger(access),
+							list_make5(makeInteger(access),
 									   makeBoolean(needs_value(baserel, quals)),
-									   descending, strategies),
+									   descending, strategies, joined),
 							NIL, recheck, outer_plan);
 }

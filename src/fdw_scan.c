@@ -1,6 +1,6 @@
 /*
  * fdw_scan.c
- *	  Reading a map as a table: lookups, scans, EXPLAIN, ANALYZE.
+ *	  Reading a map as a table: lookups, ranges, scans.
  *
  * A scan copies pairs out a buffer at a time (scan.c), a lookup one: nothing is
  * locked in between, and no snapshot applies.
@@ -11,7 +11,6 @@
 #include "access/stratnum.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parsetree.h"
 #include "utils/array.h"
@@ -19,8 +18,6 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
-#include "utils/ruleutils.h"
-#include "utils/sampling.h"
 
 #include "fdw.h"
 
@@ -29,6 +26,7 @@ typedef struct scan_state
 	Oid relid;
 	sm_types types;
 	bool with_value;
+	bool has_ttl;
 	sm_access access;
 	sm_call call;
 	bool evaluated;			  /* what follows was, since the last rescan */
@@ -45,13 +43,13 @@ typedef struct scan_state
 	ExprState *operand;
 	Oid operand_type; /* of one key */
 	bool is_array;
-	sm_bytes one; /* where there is only one, perhaps in room */
+	bool collects; /* before the first row is given */
+	sm_bytes one;  /* where there is only one, perhaps in room */
 	uint64 room;
 	sm_bytes *keys;
 	int nkeys;
 	int next;
-	uint64 lookups;
-	uint64 hits;
+	sm_rows *collected; /* what an array found, all of it before the first row */
 } scan_state;
 
 /* A clause that bounds a range. */
@@ -258,11 +256,16 @@ meets_its_own_keys(const ForeignScanState *node, const scan_state *state)
 	return false;
 }
 
-/* Makes a scan, of all keys or of a range. */
+/*
+ * Makes a scan, of all keys or of a range, in the map as it is by now: bounds may have
+ * run somebody's code, and so may have whatever came between BEGIN and this.
+ */
 static void
-make_scan(ForeignScanState *node, scan_state *state, bool consistent,
+make_scan(ForeignScanState *node, scan_state *state, bool snapshot,
 		  const sm_bounds *bounds, uint64 max_rows)
 {
+	sm_ref *ref = sm_ref_get(state->relid, 0);
+	bool consistent = snapshot || ref->consistent;
 	sm_scan_spec spec = {.bounds = *bounds,
 						 .ordered = state->access == SM_RANGE,
 						 .descending = state->descending,
@@ -272,7 +275,8 @@ make_scan(ForeignScanState *node, scan_state *state, bool consistent,
 						 .max_rows = max_rows};
 	MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
 
-	sm_scan_start(&state->scan, state->call.ref, &spec);
+	sm_ref_check_types(ref, &state->types);
+	sm_scan_start(&state->scan, ref, &spec);
 	MemoryContextSwitchTo(old);
 	state->scanning = true;
 }
@@ -287,7 +291,7 @@ start_scan(ForeignScanState *node, scan_state *state)
 	if (state->scanning)
 		sm_scan_rewind(&state->scan, &bounds, max_rows);
 	else
-		make_scan(node, state, state->call.ref->consistent, &bounds, max_rows);
+		make_scan(node, state, false, &bounds, max_rows);
 	state->evaluated = true;
 }
 
@@ -321,13 +325,20 @@ sm_fdw_begin_scan(ForeignScanState *node, int eflags)
 	state->relid = RelationGetRelid(node->ss.ss_currentRelation);
 	state->call.ref = sm_ref_get(state->relid, 0);
 	state->types = state->call.ref->types;
+	state->call.version = state->call.ref->version;
+	state->has_ttl = state->call.ref->has_ttl;
 	state->with_value = boolVal(list_nth(plan->fdw_private, SM_PLAN_VALUES));
 	state->access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
 	if (state->access == SM_LOOKUP)
 		begin_lookup(node, state, linitial(plan->fdw_exprs));
 	else if (state->access == SM_RANGE)
 		begin_range(node, state, plan);
-	if (state->access != SM_LOOKUP && meets_its_own_keys(node, state))
+	if (!meets_its_own_keys(node, state))
+		return;
+	if (state->access == SM_LOOKUP)
+		state->collects =
+			state->is_array && !has_exec_param((Node *) state->operand->expr, NULL);
+	else
 		take_snapshot(node, state);
 }
 
@@ -419,7 +430,7 @@ next_lookup(ForeignScanState *node, scan_state *state, sm_row *row)
 
 		CHECK_FOR_INTERRUPTS();
 		row->key = state->keys[i];
-		state->lookups++;
+		SM_COUNT_LOOKUP(node);
 		if (row->key.len > SM_MAX_KEY)
 			continue;
 		sm_call_begin(call, state->relid, &state->types);
@@ -433,12 +444,38 @@ next_lookup(ForeignScanState *node, scan_state *state, sm_row *row)
 			;
 		if (call->status == SM_FOUND)
 		{
-			state->hits++;
+			SM_COUNT_HIT(node);
 			row->value = (sm_bytes) {call->value.data, call->value.len};
 			return true;
 		}
 	}
 	return false;
+}
+
+/*
+ * The next row that an array of keys found.  All were looked up when the first was asked
+ * for, so none of them is what the statement itself has put.
+ */
+static bool
+next_collected(ForeignScanState *node, scan_state *state, sm_row *row)
+{
+	bool label;
+
+	if (state->collected == NULL)
+	{
+		sm_scan_spec spec = {.rewinds = true, .max_rows = SM_ALL_ROWS};
+		MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
+
+		state->collected = sm_rows_make(&spec, false);
+		MemoryContextSwitchTo(old);
+		while (next_lookup(node, state, row))
+		{
+			sm_rows_put(state->collected, row, false);
+			sm_call_free_value(&state->call);
+		}
+		sm_rows_finish(state->collected);
+	}
+	return sm_rows_next(state->collected, row, &label);
 }
 
 /* ---- what the executor calls ---- */
@@ -453,7 +490,9 @@ sm_fdw_next(ForeignScanState *node)
 	bool found;
 
 	ExecClearTuple(slot);
-	if (state->access == SM_LOOKUP)
+	if (state->access == SM_LOOKUP && state->collects)
+		found = next_collected(node, state, &row);
+	else if (state->access == SM_LOOKUP)
 		found = next_lookup(node, state, &row);
 	else
 	{
@@ -465,8 +504,8 @@ sm_fdw_next(ForeignScanState *node)
 		return slot;
 
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	sm_fill_row(&state->types, &row, state->with_value, slot->tts_values,
-				slot->tts_isnull);
+	sm_fill_row(&state->types, &row, state->with_value, state->has_ttl,
+				slot->tts_values, slot->tts_isnull);
 	return ExecStoreVirtualTuple(slot);
 }
 
@@ -476,6 +515,11 @@ sm_fdw_rescan(ForeignScanState *node)
 {
 	scan_state *state = node->fdw_state;
 
+	if (state->collected != NULL)
+	{
+		sm_rows_rewind(state->collected);
+		return;
+	}
 	state->evaluated = false;
 	if (state->scanning && !state->scan.source.spec.consistent)
 	{
@@ -494,114 +538,8 @@ sm_fdw_end_scan(ForeignScanState *node)
 		return;
 	if (state->scanning)
 		sm_scan_end(&state->scan);
+	if (state->collected != NULL)
+		sm_rows_end(state->collected);
 	if (state->evaluation != NULL)
 		MemoryContextDelete(state->evaluation);
-}
-
-/* Clauses, all of which hold, as they stand in SQL. */
-static char *
-deparse_clauses(List *clauses, List *context, bool qualified)
-{
-	Expr *all = list_length(clauses) == 1 ? linitial(clauses) : make_andclause(clauses);
-
-	return deparse_expression((Node *) all, context, qualified, false);
-}
-
-/* ExplainForeignScan: what is looked up, and how often it was there; what range. */
-void
-sm_fdw_explain_scan(ForeignScanState *node, ExplainState *es)
-{
-	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	scan_state *state = node->fdw_state;
-	sm_access access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
-	List *context;
-
-	if (access == SM_RANGE)
-		ExplainPropertyText("Order",
-							boolVal(list_nth(plan->fdw_private, SM_PLAN_DESCENDING)) ?
-								"key descending" :
-								"key",
-							es);
-	if (plan->fdw_exprs == NIL)
-		return;
-	context = set_deparse_context_plan(es->deparse_cxt, (Plan *) plan, NIL);
-	ExplainPropertyText(access == SM_LOOKUP ? "Lookup" : "Range",
-						deparse_clauses(plan->fdw_exprs, context,
-										list_length(es->rtable) > 1 || es->verbose),
-						es);
-	if (es->analyze && access == SM_LOOKUP)
-	{
-		ExplainPropertyInteger("Lookups", NULL, (int64) state->lookups, es);
-		ExplainPropertyInteger("Hits", NULL, (int64) state->hits, es);
-	}
-}
-
-/* ---- ANALYZE ---- */
-
-static HeapTuple
-form_tuple(Relation relation, const sm_types *types, const sm_row *row)
-{
-	TupleDesc desc = RelationGetDescr(relation);
-	Datum *values = palloc(desc->natts * sizeof(Datum));
-	bool *nulls = palloc(desc->natts * sizeof(bool));
-	HeapTuple tuple;
-
-	memset(nulls, true, desc->natts * sizeof(bool));
-	sm_fill_row(types, row, true, values, nulls);
-	tuple = heap_form_tuple(desc, values, nulls);
-	pfree(values);
-	pfree(nulls);
-	return tuple;
-}
-
-/* An AcquireSampleRowsFunc: a random sample of all pairs (Vitter's algorithm S). */
-static int
-acquire_sample_rows(Relation relation, int elevel, HeapTuple *rows, int targrows,
-					double *totalrows, double *totaldeadrows)
-{
-	sm_ref *ref = sm_ref_resolve(RelationGetRelid(relation), 0, false);
-	sm_types types = ref->types;
-	sm_scan_spec all = {.max_rows = SM_ALL_ROWS};
-	sm_scan scan;
-	sm_row row;
-	ReservoirStateData reservoir;
-	double seen = 0;
-	double to_skip = -1;
-	int nrows = 0;
-
-	reservoir_init_selection_state(&reservoir, targrows);
-	sm_scan_start(&scan, ref, &all);
-	for (; sm_scan_next(&scan, &row); seen++)
-	{
-		int place = nrows;
-
-		if (nrows < targrows)
-			nrows++;
-		else
-		{
-			if (to_skip < 0)
-				to_skip = reservoir_get_next_S(&reservoir, seen, targrows);
-			if (to_skip-- > 0)
-				continue;
-			place = (int) (targrows * sampler_random_fract(&reservoir.randstate));
-			heap_freetuple(rows[place]);
-		}
-		rows[place] = form_tuple(relation, &types, &row);
-	}
-	sm_scan_end(&scan);
-
-	*totalrows = seen;
-	*totaldeadrows = 0;
-	return nrows;
-}
-
-/* AnalyzeForeignTable. */
-bool
-sm_fdw_analyze(Relation relation, AcquireSampleRowsFunc *func, BlockNumber *totalpages)
-{
-	sm_ref *ref = sm_ref_resolve(RelationGetRelid(relation), 0, false);
-
-	*func = acquire_sample_rows;
-	*totalpages = (BlockNumber) (sm_map_pages(&ref->map) * SM_PAGE_SIZE / BLCKSZ) + 1;
-	return true;
 }

@@ -119,12 +119,14 @@ check_no_nulls(const sm_elements *array, const char *name)
 	}
 }
 
-/* Makes a call ready for the next key. */
+/* Makes a call ready for the next key: the result of the last one may have run code. */
 static void
-next_key(sm_call *call)
+next_key(sm_args *args)
 {
 	CHECK_FOR_INTERRUPTS();
-	sm_call_prepare(call);
+	if (args->site != NULL)
+		sm_args_look(args);
+	sm_call_prepare(args->call);
 }
 
 /*
@@ -179,7 +181,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 		sm_prefetch(&call.ref->map, ahead, n);
 		for (int i = 0; i < n; i++)
 		{
-			next_key(&call);
+			next_key(&args);
 			while (!sm_call_done(&call, sm_get(&call.ref->map, ahead[i], &call.value)))
 				;
 			if (call.status == SM_ABSENT)
@@ -243,7 +245,7 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 	expires = sm_args_expires(&args, 3);
 	for (int i = 0; i < keys.length; i++)
 	{
-		next_key(&call);
+		next_key(&args);
 		call.wanted = key_bytes[i].len + value_bytes[i].len;
 		while (!sm_call_done(&call,
 							 sm_put(&call.ref->map, key_bytes[i], value_bytes[i],
@@ -273,7 +275,7 @@ syncmap_delete_many(PG_FUNCTION_ARGS)
 	{
 		sm_bytes key;
 
-		next_key(&call);
+		next_key(&args);
 		if (keys.nulls[i])
 			continue;
 		key = key_at(&args, &keys, i);

@@ -59,6 +59,7 @@ syncmap_clear(PG_FUNCTION_ARGS)
 		.ref = sm_ref_resolve(PG_GETARG_OID(0), ACL_TRUNCATE, sm_guc_enabled),
 	};
 
+	sm_check_writable(call.ref, fcinfo);
 	if (!sm_guc_enabled)
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_clear(&call.ref->map)))

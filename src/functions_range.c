@@ -39,13 +39,14 @@ enum
 
 /* Argument number n as a key's bytes, in memory of the current context. */
 static sm_bytes
-key_argument(FunctionCallInfo fcinfo, const sm_ref *ref, int n)
+key_argument(FunctionCallInfo fcinfo, Oid type, int n)
 {
-	sm_input *input = sm_argument_input(ref->relid, "key", sm_argument_type(fcinfo, n),
-										ref->types.key_type, -1, CurrentMemoryContext);
+	sm_input *input =
+		sm_argument_input(PG_GETARG_OID(ARG_MAP), "key", sm_argument_type(fcinfo, n),
+						  type, -1, CurrentMemoryContext);
 	Datum key = sm_input_convert(input, PG_GETARG_DATUM(n));
 	uint64 room;
-	sm_bytes bytes = sm_key_bytes(ref->types.key_type, key, &room);
+	sm_bytes bytes = sm_key_bytes(type, key, &room);
 
 	bytes.data = memcpy(palloc(bytes.len + 1), bytes.data, bytes.len);
 	return bytes;
@@ -58,38 +59,46 @@ flag_argument(FunctionCallInfo fcinfo, int n, bool otherwise)
 }
 
 /*
- * Which keys a call is about, in memory of the current context.  Errors: 42804 a
- * bound's type is not the key's and does not convert to it, or keys of that type have
- * no prefix; what the conversion raises; 40001 it altered the map.
+ * Which keys a call is about, in memory of the current context.  Runs conversions, and
+ * so perhaps somebody's code.  Errors: 42804 a bound's type is not the key's and does not
+ * convert to it, or keys of that type have no prefix; what the conversion raises.
  */
 static void
-read_bounds(FunctionCallInfo fcinfo, const sm_ref *ref, sm_bounds *bounds)
+read_bounds(FunctionCallInfo fcinfo, Oid key_type, sm_bounds *bounds)
 {
-	Oid relid = ref->relid;
-	sm_types types = ref->types;
-
 	*bounds = (sm_bounds) {0};
-	if (!PG_ARGISNULL(ARG_PREFIX) && types.key_type != TEXTOID &&
-		types.key_type != BYTEAOID)
+	if (!PG_ARGISNULL(ARG_PREFIX) && key_type != TEXTOID && key_type != BYTEAOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("keys of type %s have no prefix",
-						format_type_be(types.key_type)),
+				 errmsg("keys of type %s have no prefix", format_type_be(key_type)),
 				 errhint("Use \"low\" and \"high\".")));
 	if (!PG_ARGISNULL(ARG_LOW))
-		sm_bounds_from(bounds, key_argument(fcinfo, ref, ARG_LOW),
+		sm_bounds_from(bounds, key_argument(fcinfo, key_type, ARG_LOW),
 					   flag_argument(fcinfo, ARG_LOW_INCLUSIVE, true));
 	if (!PG_ARGISNULL(ARG_HIGH))
-		sm_bounds_to(bounds, key_argument(fcinfo, ref, ARG_HIGH),
+		sm_bounds_to(bounds, key_argument(fcinfo, key_type, ARG_HIGH),
 					 flag_argument(fcinfo, ARG_HIGH_INCLUSIVE, false));
 	if (!PG_ARGISNULL(ARG_PREFIX))
-		sm_bounds_prefix(bounds, key_argument(fcinfo, ref, ARG_PREFIX));
+		sm_bounds_prefix(bounds, key_argument(fcinfo, key_type, ARG_PREFIX));
+}
 
-	/* the conversions may have run somebody's code */
-	if (!sm_ref_fits(ref, relid, SM_ACL_MAP))
-		ref = sm_ref_resolve(relid, 0, false);
-	if (memcmp(&ref->types, &types, sizeof(types)) != 0)
-		sm_map_was_altered(relid);
+/*
+ * The map in argument 0, once its bounds have been read.  Errors: see sm_ref_resolve and
+ * read_bounds; 40001 a conversion altered the map.
+ */
+static sm_ref *
+read_arguments(FunctionCallInfo fcinfo, AclMode acl, sm_bounds *bounds)
+{
+	Oid relid = PG_GETARG_OID(ARG_MAP);
+	sm_ref *ref = sm_ref_get(relid, acl);
+	sm_types types = ref->types;
+
+	if ((acl & SM_ACL_CHANGE) != 0)
+		sm_check_writable(ref, fcinfo);
+	read_bounds(fcinfo, types.key_type, bounds);
+	ref = sm_ref_get(relid, acl);
+	sm_ref_check_types(ref, &types);
+	return ref;
 }
 
 /* How many rows the call may have.  Errors: 2201W less than none. */
@@ -165,14 +174,14 @@ static range_call *
 start(FunctionCallInfo fcinfo, FuncCallContext *context)
 {
 	/* without a call site, since fn_extra belongs to the scan */
-	sm_ref *ref = sm_ref_resolve(PG_GETARG_OID(ARG_MAP), ACL_SELECT, false);
+	sm_ref *ref;
 	range_call *call = palloc0(sizeof(range_call));
 	sm_scan_spec spec = {.max_rows = read_max_rows(fcinfo),
 						 .descending = flag_argument(fcinfo, ARG_DESCENDING, false),
 						 .consistent = flag_argument(fcinfo, ARG_CONSISTENT, false)};
 	TupleDesc row;
 
-	read_bounds(fcinfo, ref, &spec.bounds);
+	ref = read_arguments(fcinfo, ACL_SELECT, &spec.bounds);
 	spec.ordered = has_bounds(&spec.bounds) || spec.max_rows != SM_ALL_ROWS ||
 		!PG_ARGISNULL(ARG_DESCENDING);
 	sm_scan_start(&call->scan, ref, &spec);
@@ -252,12 +261,9 @@ syncmap_delete_range(PG_FUNCTION_ARGS)
 	int64 deleted = 0;
 
 	sm_check_not_null(fcinfo, ARG_MAP, "map");
-	call.ref = sm_ref_resolve(PG_GETARG_OID(ARG_MAP), ACL_DELETE, false);
+	call.ref = read_arguments(fcinfo, ACL_DELETE, &spec.bounds);
 	if (!sm_guc_enabled)
 		PG_RETURN_NULL();
-	read_bounds(fcinfo, call.ref, &spec.bounds);
-	if (!sm_ref_fits(call.ref, PG_GETARG_OID(ARG_MAP), ACL_DELETE))
-		call.ref = sm_ref_resolve(PG_GETARG_OID(ARG_MAP), ACL_DELETE, false);
 
 	/* the order of keys helps to find them, where there is one */
 	spec.ordered = spec.max_rows != SM_ALL_ROWS ||

@@ -28,6 +28,7 @@
 #include "miscadmin.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/syscache.h"
 
@@ -107,12 +108,13 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 		prev_object_access_hook(access, classId, objectId, subId, arg);
 
 	if ((access != OAT_DROP && access != OAT_POST_CREATE && access != OAT_POST_ALTER) ||
-		subId != 0 || !sm_pg_loaded())
+		subId != 0 || !sm_pg_loaded() || sm_registry_additions() == 0)
 		return;
 
 	if (classId == RelationRelationId && access == OAT_DROP)
 	{
-		if (sm_registry_find(MyDatabaseId, objectId, &found))
+		if (get_rel_relkind(objectId) == RELKIND_FOREIGN_TABLE &&
+			sm_registry_find(MyDatabaseId, objectId, &found))
 			add_note(MyDatabaseId, objectId, DROPPED, GetCurrentSubTransactionId());
 	}
 	else if (classId == ForeignTableRelationId && access == OAT_POST_ALTER)

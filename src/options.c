@@ -31,13 +31,12 @@ invalid_value(const char *option, const char *value, const char *hint)
 static void
 parse_max_memory(const char *value, sm_options *parsed)
 {
-	const char *hint = NULL;
 	int kb;
 
-	if (!parse_int(value, &kb, GUC_UNIT_KB, &hint) || kb < MIN_MEMORY_KB)
+	if (!parse_int(value, &kb, GUC_UNIT_KB, NULL) || kb < MIN_MEMORY_KB)
 		invalid_value("max_memory", value,
-					  psprintf("It is a size of at least %d kB, such as '16MB'.",
-							   MIN_MEMORY_KB));
+					  psprintf("It is a size from %d kB to %d kB, such as '16MB'.",
+							   MIN_MEMORY_KB, INT_MAX));
 	parsed->max_memory = (uint64) kb * 1024;
 }
 
@@ -110,7 +109,7 @@ sm_ttl_out(const Interval *ttl)
 	return DatumGetCString(text);
 }
 
-/* And back. */
+/* An interval from that text. */
 static Interval *
 ttl_in(const char *text)
 {

@@ -17,7 +17,7 @@ typedef struct sm_options
 	bool has_ttl;
 	Interval ttl;	   /* of keys that are stored without one */
 	uint32 shard_bits; /* 2^shard_bits shards */
-	bool has_shards;   /* and it is not a default */
+	bool has_shards;   /* the option is given */
 	int promote_ratio; /* percent; -1: the setting's */
 	bool ordered;	   /* its keys are kept in order, too */
 	bool consistent;   /* a scan of its table is a snapshot */

@@ -11,6 +11,10 @@
  * The lock is AccessShareLock, taken once a transaction and owned by the top
  * transaction, as nextval does, so that a DROP waits.  A parallel worker's ends
  * with the worker.
+ *
+ * To read, plan, or remove makes no map: until something is stored, a reference's
+ * handle is of no map, for which the engine says SM_GONE.  The registry counts the
+ * maps that it adds, so that a reference whose count is not behind needs no search.
  */
 #include "compat.h"
 
@@ -45,6 +49,8 @@ static HTAB *refs = NULL;
 
 /* Has any map been seen whose values have a composite type in them? */
 static bool has_layouts = false;
+
+uint64 sm_ref_conversions = 0;
 
 /* Counts invalidations, so that one that comes while we look is noticed. */
 static uint64 invalidations = 0;
@@ -88,6 +94,12 @@ at_syscache_invalidation(Datum arg, int cacheid, uint32 hashvalue)
 	invalidate_all();
 }
 
+static void
+at_conversion_invalidation(Datum arg, int cacheid, uint32 hashvalue)
+{
+	sm_ref_conversions++;
+}
+
 /* Adds what this session has counted of its reads to the maps' sums. */
 void
 sm_ref_flush_reads(void)
@@ -106,6 +118,31 @@ sm_ref_flush_reads(void)
 }
 
 /*
+ * Takes references out of the table, for others to be made in their place: those
+ * that are not up to date, if there are more than there can be maps, or all.
+ */
+static void
+recycle_refs(bool all)
+{
+	HASH_SEQ_STATUS scan;
+	sm_ref *ref;
+
+	if (refs == NULL || (!all && hash_get_num_entries(refs) <= sm_guc_max_maps))
+		return;
+	sm_ref_last = NULL;
+	sm_ref_flush_reads();
+	hash_seq_init(&scan, refs);
+	while ((ref = hash_seq_search(&scan)) != NULL)
+	{
+		if (ref->checked && !all)
+			continue;
+		hash_search(refs, &ref->relid, HASH_REMOVE, NULL);
+		/* whoever still looks there finds no relation and no map */
+		memset((void *) ref, 0, sizeof(sm_ref));
+	}
+}
+
+/*
  * At the end of a transaction, but not of each: what others see of a session's
  * reads is as old as PostgreSQL's own statistics.
  */
@@ -118,6 +155,7 @@ at_xact_end(XactEvent event, void *arg)
 	if (event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
 		event != XACT_EVENT_PREPARE)
 		return;
+	recycle_refs(false);
 	now = GetCurrentTransactionStopTimestamp();
 	if (!TimestampDifferenceExceeds(last_flush, now, FLUSH_INTERVAL))
 		return;
@@ -149,55 +187,32 @@ make_refs(void)
 	CacheRegisterSyscacheCallback(AUTHMEMROLEMEM, at_syscache_invalidation, (Datum) 0);
 	/* its owner is who pg_database_owner stands for */
 	CacheRegisterSyscacheCallback(DATABASEOID, at_syscache_invalidation, (Datum) 0);
-}
-
-/*
- * Forgets what is not up to date, when there are more references than there
- * can be maps.  A call site that still has the address of one finds acl 0
- * there, or another relation.
- */
-static void
-prune_refs(void)
-{
-	HASH_SEQ_STATUS scan;
-	sm_ref *ref;
-
-	sm_ref_last = NULL;
-	sm_ref_flush_reads();
-	hash_seq_init(&scan, refs);
-	while ((ref = hash_seq_search(&scan)) != NULL)
-	{
-		if (!ref->checked)
-			hash_search(refs, &ref->relid, HASH_REMOVE, NULL);
-	}
+	CacheRegisterSyscacheCallback(TYPEOID, at_conversion_invalidation, (Datum) 0);
+	CacheRegisterSyscacheCallback(CONSTROID, at_conversion_invalidation, (Datum) 0);
+	CacheRegisterSyscacheCallback(CASTSOURCETARGET, at_conversion_invalidation,
+								  (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, at_conversion_invalidation, (Datum) 0);
 }
 
 static sm_ref *
 find_ref(Oid relid)
 {
-	sm_ref *ref;
-
 	/* the first call in a new transaction most often comes with this one */
 	if (sm_ref_last != NULL && sm_ref_last->relid == relid)
 		return sm_ref_last;
+	return refs == NULL ? NULL : hash_search(refs, &relid, HASH_FIND, NULL);
+}
+
+static sm_ref *
+make_ref(Oid relid)
+{
+	sm_ref *ref;
 
 	if (refs == NULL)
 		make_refs();
-
-	ref = hash_search(refs, &relid, HASH_FIND, NULL);
-	if (ref == NULL)
-	{
-		if (hash_get_num_entries(refs) > sm_guc_max_maps)
-			prune_refs();
-		ref = hash_search(refs, &relid, HASH_ENTER, NULL);
-		ref->userid = InvalidOid;
-		ref->acl = 0;
-		ref->lxid = InvalidLocalTransactionId;
-		ref->checked = false;
-		ref->temporary = false;
-		ref->map.id = 0;
-		ref->map.reads = (sm_reads) {0};
-	}
+	ref = hash_search(refs, &relid, HASH_ENTER, NULL);
+	memset((char *) ref + sizeof(Oid), 0, sizeof(sm_ref) - sizeof(Oid));
+	sm_map_open_none(&ref->map, &sm_pg_engine);
 	return ref;
 }
 
@@ -340,44 +355,77 @@ find_entry(const sm_registration *wanted, bool clears, sm_registration *entry)
 	return false;
 }
 
+/* Reads what of a relation's options concerns its reference. */
+static void
+read_options(sm_ref *ref, sm_options *options)
+{
+	sm_options_parse(GetForeignTable(ref->relid)->options, options);
+	ref->has_ttl = options->has_ttl;
+	ref->ttl = options->ttl;
+	ref->consistent = options->consistent;
+	ref->ordered = options->ordered;
+}
+
+static void
+open_map(sm_ref *ref, const sm_registration *entry)
+{
+	if (ref->map.id != entry->id)
+		sm_registry_open(&ref->map, entry);
+}
+
 /*
- * Finds the relation's map in the registry, or makes one, opens a handle, and
- * sees to it that the relation's options hold.  The relation is locked, so
- * nobody else can be changing them; what this transaction has changed, and may
- * roll back, holds from its commit on, see lifecycle.c.
+ * Opens a handle of the relation's map, or of none, and sees to it that the relation's
+ * options hold.  The relation is locked, so nobody else can be changing them; what this
+ * transaction has changed, and may roll back, holds from its commit on, see lifecycle.c.
  */
 static void
 attach(sm_ref *ref, const sm_registration *wanted, own_changes changes, bool clears)
 {
 	sm_registration entry;
 	sm_options options;
-	bool is_new = false;
 
-	sm_options_parse(GetForeignTable(ref->relid)->options, &options);
-	ref->has_ttl = options.has_ttl;
-	ref->ttl = options.ttl;
-	ref->consistent = options.consistent;
-
+	read_options(ref, &options);
+	/* before the search: a map that is made during it is found by the next one (W4) */
+	ref->additions = sm_registry_additions();
 	if (!find_entry(wanted, clears, &entry))
 	{
-		sm_reconcile();
-		entry = *wanted;
-		entry.shard_bits = options.shard_bits;
-		if (!sm_registry_add(&entry, &is_new))
-			ereport(
-				ERROR,
-				(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-				 errmsg("too many maps are in use"),
-				 errdetail(
-					 "Map \"%s\" would be one more than syncmap.max_maps (%d), each with up to %d shards.",
-					 get_rel_name(ref->relid), sm_guc_max_maps, 1 << SM_MAP_SHARD_BITS),
-				 errhint(
-					 "Drop maps that are not needed, or raise syncmap.max_maps and restart the server.")));
+		sm_map_open_none(&ref->map, &sm_pg_engine);
+		return;
 	}
+	open_map(ref, &entry);
+	if (!changes.altered)
+		sm_options_apply(&options, &ref->map);
+}
+
+/*
+ * Makes the map of a reference that has none, since something is to be stored.
+ *
+ * Errors: see sm_ref_resolve; 53400 there are syncmap.max_maps maps already.
+ */
+void
+sm_ref_make_map(sm_ref *ref)
+{
+	sm_registration entry = {0};
+	own_changes changes = check_relation(ref, &entry);
+	sm_options options;
+	bool is_new;
+
+	read_options(ref, &options);
+	sm_reconcile();
+	entry.shard_bits = options.shard_bits;
+	if (!sm_registry_add(&entry, &is_new))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+			 errmsg("too many maps are in use"),
+			 errdetail(
+				 "Map \"%s\" would be one more than syncmap.max_maps (%d), each with up to %d shards.",
+				 get_rel_name(ref->relid), sm_guc_max_maps, 1 << SM_MAP_SHARD_BITS),
+			 errhint(
+				 "Drop maps that are not needed, or raise syncmap.max_maps and restart the server.")));
 	if (is_new && changes.creator != InvalidSubTransactionId)
 		sm_lifecycle_created(ref->relid, changes.creator);
-	if (ref->map.id != entry.id)
-		sm_registry_open(&ref->map, &entry);
+	open_map(ref, &entry);
 	/* with an ALTER that may be rolled back, to be on the safe side (M3) */
 	if (is_new && changes.altered && changes.creator == InvalidSubTransactionId)
 		options.evicts = false;
@@ -387,26 +435,52 @@ attach(sm_ref *ref, const sm_registration *wanted, own_changes changes, bool cle
 
 /* Marks the transaction, too, as relation_open does: PREPARE refuses it then. */
 static void
-lock_relation(sm_ref *ref)
+lock_relation(Oid relid, bool temporary)
 {
 	ResourceOwner owner = CurrentResourceOwner;
 
 	CurrentResourceOwner = TopTransactionResourceOwner;
-	LockRelationOid(ref->relid, AccessShareLock);
+	LockRelationOid(relid, AccessShareLock);
 	CurrentResourceOwner = owner;
-	ref->lxid = SM_MY_LXID;
-	if (ref->temporary)
+	if (temporary)
 		MyXactFlags |= XACT_FLAGS_ACCESSEDTEMPNAMESPACE;
 }
 
+/* The relation's reference, which is locked now.  What is no map gets none. */
+static sm_ref *
+locked_ref(Oid relid)
+{
+	sm_ref *ref = find_ref(relid);
+
+	if (ref != NULL && ref->lxid == SM_MY_LXID)
+		return ref;
+	lock_relation(relid, ref != NULL && ref->temporary);
+	if (ref == NULL)
+	{
+		if (!sm_relation_is_map(relid))
+			sm_not_a_map(relid);
+		ref = make_ref(relid);
+	}
+	ref->lxid = SM_MY_LXID;
+	return ref;
+}
+
+/* May a map have been made since the reference was found to have none? */
+static inline bool
+is_behind(const sm_ref *ref)
+{
+	return unlikely(ref->map.id == SM_NO_MAP) &&
+		ref->additions != sm_registry_additions();
+}
+
 /*
- * The map of a relation, locked against DROP until the end of the transaction,
- * for a call that needs all privileges in acl; clears: it is to be cleared.
+ * The reference of a relation that is a map, locked against DROP until the end of the
+ * transaction, for a call that needs all privileges in acl; clears: the map is to be
+ * cleared.
  *
  * Errors: 55000 the library was not preloaded; 42P01 no such relation; 42809
  * it is not a map; 42804 its columns are not a map's, or not those of what it
- * holds; 42501 a privilege is missing; 53400 there are syncmap.max_maps maps
- * already.
+ * holds; 42501 a privilege is missing.
  */
 sm_ref *
 sm_ref_resolve(Oid relid, AclMode acl, bool clears)
@@ -419,10 +493,10 @@ sm_ref_resolve(Oid relid, AclMode acl, bool clears)
 	uint64 seen;
 
 	sm_require_loaded();
-
-	ref = find_ref(relid);
-	if (ref->lxid != SM_MY_LXID)
-		lock_relation(ref);
+#ifdef SM_RECYCLE_REFS
+	recycle_refs(true);
+#endif
+	ref = locked_ref(relid);
 
 	/* the wait for the lock may have brought news */
 	seen = invalidations;
@@ -431,6 +505,8 @@ sm_ref_resolve(Oid relid, AclMode acl, bool clears)
 		ref->userid = userid;
 		ref->acl = 0;
 	}
+	if (is_behind(ref))
+		invalidate(ref);
 
 	if (!ref->checked)
 		changes = check_relation(ref, &wanted);
@@ -458,25 +534,37 @@ sm_ref_resolve(Oid relid, AclMode acl, bool clears)
 sm_ref *
 sm_ref_get(Oid relid, AclMode acl)
 {
-	if (!sm_ref_fits(sm_ref_last, relid, acl | SM_ACL_MAP))
+	if (!sm_ref_fits(sm_ref_last, relid, acl | SM_ACL_MAP) || is_behind(sm_ref_last))
 		sm_ref_last = sm_ref_resolve(relid, acl, false);
 	return sm_ref_last;
 }
 
 /*
- * The engine said that ref's map is gone.  Looks its relation up again, which
- * may raise what sm_ref_resolve raises, and opens the new map's handle.  Keys and
- * values that are at hand must fit that one, too: raises 40001 if they do not.
+ * The engine said that ref's map is gone, or there was none.  Looks again, which may
+ * raise what sm_ref_resolve raises, and returns the relation's reference, which may
+ * still have no map.  Keys and values that are at hand must fit it, too: raises 40001 if
+ * they do not.
  */
-void
+sm_ref *
 sm_ref_renew(sm_ref *ref)
 {
+	Oid relid = ref->relid;
 	sm_types types = ref->types;
 
+	if (ref->map.id == SM_NO_MAP && !is_behind(ref))
+		return ref;
 	invalidate(ref);
 	AcceptInvalidationMessages();
-	sm_ref_resolve(ref->relid, 0, false);
-	if (memcmp(&types, &ref->types, sizeof(types)) != 0)
+	ref = sm_ref_resolve(relid, 0, false);
+	sm_ref_check_types(ref, &types);
+	return ref;
+}
+
+/* Raises 40001 unless the map's columns are of these types. */
+void
+sm_ref_check_types(const sm_ref *ref, const sm_types *types)
+{
+	if (memcmp(&ref->types, types, sizeof(sm_types)) != 0)
 		sm_map_was_altered(ref->relid);
 }
 

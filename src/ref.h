@@ -13,16 +13,26 @@
 #include "types.h"
 
 /*
- * Stand in acl beside the privileges: the reference is up to date; and keys and
- * values are text.
+ * Two flags in acl, in bits that no privilege has: the reference is up to date, and its
+ * keys and values are text.
  */
 #define SM_ACL_MAP	((AclMode) 1 << 30)
 #define SM_ACL_TEXT ((AclMode) 1 << 31)
 
 /*
- * One a relation, private to the backend, at an address that stays.  A call
- * site keeps its address in fn_extra, and may keep it after the relation was
- * dropped: whatever is there then fails the test in sm_ref_fits.
+ * One a relation, private to the backend.
+ *
+ * The rule: a pointer to a reference is good until code of a user may run, and no
+ * longer.  That code may look up other relations, alter or drop this one, revoke
+ * privileges, or become another user.  Whoever goes on after it knows the relation by
+ * its OID and asks again: sm_ref_get, sm_call_begin, or sm_args_look, which also
+ * compare the types.  src/README.md lists where code of users runs.
+ *
+ * A call site keeps the pointer in fn_extra for its next call, and believes nothing
+ * there before sm_ref_fits has said that it is this relation's, of this transaction.
+ * References are recycled at the end of a transaction only, when no call and no query
+ * is under way.  A build with SM_RECYCLE_REFS recycles them at each lookup, so that
+ * tests find what breaks the rule.
  */
 typedef struct sm_ref
 {
@@ -30,26 +40,33 @@ typedef struct sm_ref
 	Oid userid;				 /* whom acl is about */
 	AclMode acl;			 /* privileges found; none if not up to date */
 	LocalTransactionId lxid; /* the transaction that has the relation locked */
-	bool checked;			 /* it is a map, and map is its handle */
-	bool temporary;			 /* and a temporary relation */
+	bool checked;			 /* what follows is up to date */
+	bool temporary;			 /* a temporary relation */
 	bool has_ttl;			 /* keys have that time to live by default */
+	bool consistent;		 /* a scan of its table is a snapshot */
+	bool ordered;			 /* its option says so */
 	Interval ttl;
-	bool consistent; /* a scan of its table is a snapshot */
 	sm_types types;
-	uint64 version; /* another one each time that any of this is looked up */
-	sm_map map;
+	uint64 version;	  /* another one each time that any of this is looked up */
+	uint64 additions; /* the registry's, when it was searched for the map */
+	sm_map map;		  /* a handle of no map (SM_NO_MAP) until there is one */
 } sm_ref;
 
 /* The reference used last: most sessions have one map that matters. */
 extern sm_ref *sm_ref_last;
+
+/* Another number each time that a type, a cast, or a function may have changed. */
+extern uint64 sm_ref_conversions;
 
 extern void sm_require_loaded(void);
 extern bool sm_relation_is_map(Oid relid);
 extern _Noreturn void sm_not_a_map(Oid relid);
 extern sm_ref *sm_ref_resolve(Oid relid, AclMode acl, bool clears);
 extern sm_ref *sm_ref_get(Oid relid, AclMode acl);
-extern void sm_ref_renew(sm_ref *ref);
+extern sm_ref *sm_ref_renew(sm_ref *ref);
+extern void sm_ref_make_map(sm_ref *ref);
 extern _Noreturn void sm_map_was_altered(Oid relid);
+extern void sm_ref_check_types(const sm_ref *ref, const sm_types *types);
 extern void sm_ref_flush_reads(void);
 
 /* Is ref good for a call in this transaction that needs all of acl? */

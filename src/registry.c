@@ -15,6 +15,7 @@
  */
 #include "compat.h"
 
+#include "port/atomics.h"
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/timestamp.h"
@@ -26,6 +27,7 @@
 typedef struct sm_registry
 {
 	uint64 last_id;
+	pg_atomic_uint64 additions;						/* entries made so far */
 	uint32 length;									/* entries in use */
 	sm_registration entries[FLEXIBLE_ARRAY_MEMBER]; /* syncmap.max_maps */
 } sm_registry;
@@ -74,6 +76,7 @@ sm_registry_startup(void)
 	if (!found)
 	{
 		registry->last_id = 0;
+		pg_atomic_init_u64(&registry->additions, 0);
 		registry->length = 0;
 		memset(shards_used, 0, used_words() * sizeof(uint64));
 		/* what the last word has too many is nobody's to take */
@@ -149,6 +152,16 @@ sm_registry_find(Oid database, Oid relation, sm_registration *found)
 }
 
 /*
+ * How many entries have been made since the server started.  A search that began after
+ * this was read, and found nothing, holds as long as it stays the same.
+ */
+uint64
+sm_registry_additions(void)
+{
+	return pg_atomic_read_u64(&registry->additions);
+}
+
+/*
  * Makes an entry of what *wanted says, with an empty map, unless its relation has
  * one, and copies the entry to *wanted.  False when there is no room for another
  * map.
@@ -173,6 +186,7 @@ sm_registry_add(sm_registration *wanted, bool *is_new)
 		entry->in_doubt = false;
 		sm_registry_open(&map, entry);
 		sm_map_create(&map);
+		pg_atomic_fetch_add_u64(&registry->additions, 1);
 		*is_new = true;
 	}
 	if (entry != NULL)

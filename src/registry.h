@@ -28,6 +28,7 @@ extern void sm_registry_request(void);
 extern void sm_registry_startup(void);
 
 extern bool sm_registry_find(Oid database, Oid relation, sm_registration *found);
+extern uint64 sm_registry_additions(void);
 extern bool sm_registry_add(sm_registration *wanted, bool *is_new);
 extern void sm_registry_note_reset(uint64 id);
 extern void sm_registry_set_in_doubt(Oid database, Oid relation, bool in_doubt);

@@ -362,14 +362,15 @@ COMMENT ON FUNCTION syncmap.delete_many(regclass, anycompatiblearray) IS
 
 -- ---------------------------------------------------------------------------
 -- Ranges of keys.  range is inlined into the query that calls it, and range_rows
--- hands its rows on one by one, since it stands in a target list.
+-- hands its rows on one by one, since it stands in a target list.  A
+-- parallel worker would take a snapshot of its own for a consistent one.
 
 CREATE FUNCTION syncmap.range_rows(map regclass, low text, high text,
 	low_inclusive boolean, high_inclusive boolean, prefix text, max_rows bigint,
 	descending boolean, consistent boolean, OUT key text, OUT value text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'syncmap_range_rows'
-LANGUAGE C STABLE PARALLEL SAFE ROWS 1000;
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
 
 CREATE FUNCTION syncmap.range_rows(map regclass, low anycompatible,
 	high anycompatible, low_inclusive boolean, high_inclusive boolean, prefix text,
@@ -377,7 +378,7 @@ CREATE FUNCTION syncmap.range_rows(map regclass, low anycompatible,
 	OUT value text)
 RETURNS SETOF record
 AS 'MODULE_PATHNAME', 'syncmap_range_rows'
-LANGUAGE C STABLE PARALLEL SAFE ROWS 1000;
+LANGUAGE C STABLE PARALLEL RESTRICTED ROWS 1000;
 
 CREATE FUNCTION syncmap.range(map regclass, low text DEFAULT NULL,
 	high text DEFAULT NULL, low_inclusive boolean DEFAULT true,
@@ -385,7 +386,7 @@ CREATE FUNCTION syncmap.range(map regclass, low text DEFAULT NULL,
 	max_rows bigint DEFAULT NULL, descending boolean DEFAULT NULL,
 	consistent boolean DEFAULT false)
 RETURNS TABLE (key text, value text)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
 BEGIN ATOMIC
 	SELECT (pairs.pair).key, (pairs.pair).value
 	FROM (SELECT syncmap.range_rows(map, low, high, low_inclusive, high_inclusive,
@@ -398,7 +399,7 @@ CREATE FUNCTION syncmap.range(map regclass, low anycompatible,
 	max_rows bigint DEFAULT NULL, descending boolean DEFAULT NULL,
 	consistent boolean DEFAULT false)
 RETURNS TABLE (key text, value text)
-LANGUAGE sql STABLE PARALLEL SAFE ROWS 1000
+LANGUAGE sql STABLE PARALLEL RESTRICTED ROWS 1000
 AS $$
 	SELECT (pairs.pair).key, (pairs.pair).value
 	FROM (SELECT syncmap.range_rows(map, low, high, low_inclusive, high_inclusive,
