@@ -79,6 +79,13 @@ sm_wait_event(int which)
 #define SM_HAS_GENERATED(constr) ((constr)->has_generated_stored)
 #endif
 
+/* Is a column that of the row as it was, in RETURNING? */
+#if PG_VERSION_NUM >= 180000
+#define SM_IS_OLD(var) ((var)->varreturningtype == VAR_RETURNING_OLD)
+#else
+#define SM_IS_OLD(var) (false)
+#endif
+
 /* The planner. */
 #if PG_VERSION_NUM >= 180000
 #define sm_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \

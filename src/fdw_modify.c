@@ -5,15 +5,19 @@
  * As with the functions, each row is an operation of its own: it takes effect at
  * once, for everybody, and ROLLBACK does not undo it.
  *
- * An UPDATE or DELETE first reads its rows.  When it writes one, the value may be
- * another one already.  Where the statement has looked at values, in WHERE, or in
- * what it sets, that is an error (40001), so that no change of others is lost, and
- * nothing is deleted that did not qualify; where it has not, it makes no difference.
+ * An UPDATE or DELETE first reads its rows.  When it writes one, the pair may be
+ * another one already.  Where the statement has looked at more than the key, in WHERE,
+ * or in what it sets, that is an error (40001), so that no change of others is lost, and
+ * nothing is deleted that did not qualify; where it has not, it makes no difference, and
+ * an UPDATE leaves what it does not set as it is.
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
 #include "access/sysattr.h"
 #include "access/table.h"
+#include "access/transam.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
@@ -37,13 +41,22 @@ typedef struct modify_state
 	sm_types types;
 	sm_call call;
 	bool ignores_conflicts; /* ON CONFLICT DO NOTHING */
-	bool compares;			/* the value must still be what was read */
+	bool compares;			/* the pair must still be what was read */
+	bool keeps_expiry;		/* an UPDATE leaves it as it is */
+	bool returns;			/* a row that was stored is looked at */
 	/* where the row that was read stands in the plan's slot */
 	AttrNumber old_key;
 	AttrNumber old_value;
 	AttrNumber old_expires;
 	uint64 room[4]; /* of the old key and value, and of the new value and key */
 } modify_state;
+
+/* What PlanForeignModify tells BeginForeignModify, booleans. */
+typedef enum modify_item
+{
+	COMPARES,
+	KEEPS_EXPIRY
+} modify_item;
 
 /* A row's columns, and as bytes. */
 typedef struct row_bytes
@@ -83,49 +96,89 @@ add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
 	add_identity(root, rtindex, target_relation, "expires", types.expires_column);
 }
 
-/* Is something in an expression that was found out before, by a query of its own? */
+/*
+ * May a function look at the map?  One that is immutable does not; nor do those of
+ * PostgreSQL's own that run no queries, which it calls parallel safe.
+ */
 static bool
-has_results(Node *node, void *context)
+may_look(Oid function, void *context)
 {
-	if (node == NULL)
-		return false;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
-		return true;
-	return expression_tree_walker(node, has_results, context);
-}
-
-/* Notes the columns that an expression uses.  True if it looks at more than its row. */
-static bool
-uses(Node *expr, Index rtindex, Bitmapset **attrs)
-{
-	pull_varattnos(expr, rtindex, attrs);
-	return contain_subplans(expr) || has_results(expr, NULL);
+	return func_volatile(function) != PROVOLATILE_IMMUTABLE &&
+		(function >= FirstGenbkiObjectId ||
+		 func_parallel(function) != PROPARALLEL_SAFE);
 }
 
 /*
- * Is anything but the key used in the conditions, or in what an UPDATE sets?  Where
- * more is looked at than the row, another look at the map may be in there.
+ * May an expression depend on the map by more than its row's columns?  By a query in it,
+ * by what another query has found, which stands in a Param, or by a function.
  */
 static bool
-looks_at_values(PlannerInfo *root, Index rtindex, AttrNumber key)
+looks_further(Node *node, void *context)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
+		return true;
+	if (IsA(node, SubLink) || IsA(node, SubPlan) || IsA(node, AlternativeSubPlan))
+		return true;
+	return check_functions_in_node(node, may_look, context) ||
+		expression_tree_walker(node, looks_further, context);
+}
+
+/* Does an expression use a column of the map's row, or the row as a whole? */
+static bool
+uses_column(Node *expr, Index rtindex, AttrNumber column)
+{
+	Bitmapset *attrs = NULL;
+
+	pull_varattnos(expr, rtindex, &attrs);
+	return bms_is_member(column - FirstLowInvalidHeapAttributeNumber, attrs) ||
+		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attrs);
+}
+
+/* Does an expression use a column other than the key of the row as it was? */
+static bool
+uses_old_row(Node *node, void *key)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && SM_IS_OLD((Var *) node) &&
+		((Var *) node)->varattno != *(AttrNumber *) key)
+		return true;
+	return expression_tree_walker(node, uses_old_row, key);
+}
+
+/*
+ * Is anything but the key used in the conditions, or in what an UPDATE sets?  What can't
+ * be told counts as used.
+ */
+static bool
+looks_at_pairs(PlannerInfo *root, Index rtindex, AttrNumber key)
 {
 	RelOptInfo *rel = root->simple_rel_array[rtindex];
 	Bitmapset *attrs = NULL;
 	ListCell *cell;
 
-	if (rel->reloptkind != RELOPT_BASEREL || bms_num_members(root->all_baserels) > 1)
+	if (rel->reloptkind != RELOPT_BASEREL || bms_num_members(root->all_baserels) > 1 ||
+		root->parse->hasSubLinks || root->parse->cteList != NIL)
 		return true;
 	foreach (cell, rel->baserestrictinfo)
 	{
-		if (uses((Node *) lfirst_node(RestrictInfo, cell)->clause, rtindex, &attrs))
+		Node *clause = (Node *) lfirst_node(RestrictInfo, cell)->clause;
+
+		if (looks_further(clause, NULL))
 			return true;
+		pull_varattnos(clause, rtindex, &attrs);
 	}
 	foreach (cell, root->processed_tlist)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, cell);
 
-		if (!target->resjunk && uses((Node *) target->expr, rtindex, &attrs))
+		/* junk is the row's identity, and queries that several columns are set to */
+		if (looks_further((Node *) target->expr, NULL))
 			return true;
+		if (!target->resjunk)
+			pull_varattnos((Node *) target->expr, rtindex, &attrs);
 	}
 	attrs = bms_del_member(attrs, key - FirstLowInvalidHeapAttributeNumber);
 	attrs =
@@ -148,42 +201,64 @@ has_triggers(Relation relation, CmdType operation)
 }
 
 /*
- * Must values be what they were when they were read?  If the statement looks at them,
- * or hands them on: an UPDATE that does not set the value stores the one that it read.
+ * Does an UPDATE store, or show, something that it has read and does not set?  When the
+ * pair expires can be left as it is, unless the key is another one then.
  */
 static bool
-must_compare(PlannerInfo *root, const ModifyTable *plan, Index rtindex, int number,
-			 Relation relation)
+hands_on(const Query *parse, const List *sets, Index rtindex, const sm_types *types)
 {
-	sm_types types;
+	AttrNumber expires = types->expires_column;
+	AttrNumber key = types->key_column;
 
-	sm_types_read(relation, &types);
+	if (!list_member_int(sets, types->value_column) ||
+		uses_old_row((Node *) parse->returningList, &key))
+		return true;
+	return expires != InvalidAttrNumber && !list_member_int(sets, expires) &&
+		(list_member_int(sets, key) ||
+		 uses_column((Node *) parse->returningList, rtindex, expires) ||
+		 uses_column((Node *) parse->withCheckOptions, rtindex, expires));
+}
+
+/* Must a pair be what it was when it was read? */
+static bool
+must_compare(PlannerInfo *root, const ModifyTable *plan, Index rtindex, int number,
+			 Relation relation, const sm_types *types)
+{
 	if (has_triggers(relation, plan->operation))
 		return true;
 	if (plan->operation == CMD_DELETE && plan->returningLists != NIL)
 		return true;
 	if (plan->operation == CMD_UPDATE &&
-		!list_member_int(list_nth(plan->updateColnosLists, number), types.value_column))
+		hands_on(root->parse, list_nth(plan->updateColnosLists, number), rtindex,
+				 types))
 		return true;
-	return looks_at_values(root, rtindex, types.key_column);
+	return looks_at_pairs(root, rtindex, types->key_column);
 }
 
-/* PlanForeignModify: whether values must be what they were when they were read. */
+/* PlanForeignModify: see modify_item. */
 static List *
 plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 			int subplan_index)
 {
 	bool compares = false;
+	bool keeps_expiry = false;
 
 	if (plan->operation != CMD_INSERT)
 	{
 		Relation relation =
 			table_open(planner_rt_fetch(resultRelation, root)->relid, NoLock);
+		sm_types types;
 
-		compares = must_compare(root, plan, resultRelation, subplan_index, relation);
+		sm_types_read(relation, &types);
+		compares =
+			must_compare(root, plan, resultRelation, subplan_index, relation, &types);
+		keeps_expiry = plan->operation == CMD_UPDATE && !compares &&
+			types.expires_column != InvalidAttrNumber &&
+			!list_member_int(list_nth(plan->updateColnosLists, subplan_index),
+							 types.expires_column);
 		table_close(relation, NoLock);
 	}
-	return list_make1(makeInteger(compares));
+	return list_make2(makeInteger(compares), makeInteger(keeps_expiry));
 }
 
 /* ---- rows as bytes ---- */
@@ -196,6 +271,7 @@ make_state(Relation relation)
 	state->relid = RelationGetRelid(relation);
 	state->call.ref = sm_ref_get(state->relid, 0);
 	state->types = state->call.ref->types;
+	state->call.version = state->call.ref->version;
 	return state;
 }
 
@@ -242,7 +318,9 @@ new_row(modify_state *state, TupleTableSlot *slot, bool is_new)
 		if (!isnull)
 			row.expires = Max(DatumGetTimestampTz(expires), 1);
 	}
-	/* a null that an UPDATE has found, or set, is one */
+	if (state->keeps_expiry)
+		row.expires = SM_KEEP;
+	/* null, for an INSERT, is the map's default; an UPDATE that sets it means never */
 	if (isnull && (is_new || types->expires_column == InvalidAttrNumber) &&
 		state->call.ref->has_ttl)
 		row.expires = sm_ttl_expires(&state->call.ref->ttl);
@@ -260,12 +338,23 @@ old_row(modify_state *state, TupleTableSlot *plan_slot)
 						   &state->room[0]);
 	row.value = sm_value_bytes(types, column_of(state, plan_slot, state->old_value),
 							   &state->room[1]);
+	if (types->expires_column != InvalidAttrNumber)
+	{
+		bool isnull;
+		Datum expires = slot_getattr(plan_slot, state->old_expires, &isnull);
+
+		if (!isnull)
+			row.expires = DatumGetTimestampTz(expires);
+	}
 	return row;
 }
 
 /* ---- operations on a row ---- */
 
-/* Starts with another row.  False if syncmap.enabled is off: nothing is done. */
+/*
+ * Starts with another row, when all code of users that may look at it has run.  False if
+ * syncmap.enabled is off: nothing is done.
+ */
 static bool
 begin(modify_state *state)
 {
@@ -294,54 +383,55 @@ insert(modify_state *state, row_bytes row)
 	return call->status;
 }
 
-/* Stores a value where the old one is.  SM_MISMATCH, SM_ABSENT: it is not there. */
+/*
+ * Stores a value where the old pair is, or whatever is there.  SM_MISMATCH, SM_ABSENT: it
+ * is not there.
+ */
 static sm_status
 replace(modify_state *state, row_bytes old, row_bytes row)
 {
 	sm_call *call = &state->call;
+	sm_status status;
 
 	call->wanted = row.key.len + row.value.len;
-	while (!sm_call_done(call,
-						 sm_compare_and_swap(&call->ref->map, row.key, old.value,
-											 row.value, row.expires)))
-		;
-	return call->status;
-}
-
-/* Stores a value where there is any. */
-static sm_status
-replace_any(modify_state *state, row_bytes old, row_bytes row)
-{
-	sm_call *call = &state->call;
-
-	while (replace(state, old, row) == SM_MISMATCH)
+	do
 	{
-		CHECK_FOR_INTERRUPTS();
-		sm_call_prepare(call);
-		while (!sm_call_done(call, sm_get(&call->ref->map, row.key, &call->value)))
-			;
-		if (call->status == SM_ABSENT)
-			break;
-		old.value = (sm_bytes) {call->value.data, call->value.len};
-	}
+		sm_map *map = &call->ref->map;
+
+		if (!state->compares)
+			status = sm_replace(map, row.key, row.value, row.expires);
+		else if (state->types.expires_column != InvalidAttrNumber)
+			status = sm_compare_pair_and_swap(map, row.key, old.value, old.expires,
+											  row.value, row.expires);
+		else
+			status =
+				sm_compare_and_swap(map, row.key, old.value, row.value, row.expires);
+	} while (!sm_call_done(call, status));
 	return call->status;
 }
 
-/* Removes a key, or only one with the value that was read. */
+/* Removes the pair that was read, or whatever its key has. */
 static sm_status
 remove_row(modify_state *state, row_bytes old)
 {
 	sm_call *call = &state->call;
+	sm_status status;
 
-	while (!sm_call_done(call,
-						 state->compares ? sm_compare_and_delete(&call->ref->map,
-																 old.key, old.value) :
-										   sm_delete(&call->ref->map, old.key)))
-		;
+	do
+	{
+		sm_map *map = &call->ref->map;
+
+		if (!state->compares)
+			status = sm_delete(map, old.key);
+		else if (state->types.expires_column != InvalidAttrNumber)
+			status = sm_compare_pair_and_delete(map, old.key, old.value, old.expires);
+		else
+			status = sm_compare_and_delete(map, old.key, old.value);
+	} while (!sm_call_done(call, status));
 	return call->status;
 }
 
-/* Raises 40001 if the value is not what was read. */
+/* Raises 40001 if the pair is not what was read. */
 static void
 check_unchanged(const modify_state *state, sm_status status)
 {
@@ -391,6 +481,17 @@ check_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 
 /* ---- what the executor calls ---- */
 
+/* Will anybody look at the rows that are stored? */
+static bool
+returns_rows(const ResultRelInfo *result)
+{
+	const TriggerDesc *triggers = result->ri_TrigDesc;
+
+	return result->ri_projectReturning != NULL ||
+		(triggers != NULL &&
+		 (triggers->trig_insert_after_row || triggers->trig_update_after_row));
+}
+
 static void
 begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private,
 			 int subplan_index, int eflags)
@@ -404,7 +505,9 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 		return;
 	result->ri_FdwState = state = make_state(result->ri_RelationDesc);
 	state->ignores_conflicts = plan->onConflictAction == ONCONFLICT_NOTHING;
-	state->compares = intVal(linitial(fdw_private)) != 0;
+	state->returns = plan->returningLists != NIL || returns_rows(result);
+	state->compares = intVal(list_nth(fdw_private, COMPARES)) != 0;
+	state->keeps_expiry = intVal(list_nth(fdw_private, KEEPS_EXPIRY)) != 0;
 	if (plan->operation == CMD_INSERT)
 		return;
 
@@ -447,7 +550,32 @@ begin_insert(ModifyTableState *mtstate, ResultRelInfo *result)
 	state = make_state(result->ri_RelationDesc);
 	state->ignores_conflicts =
 		plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING;
+	state->returns = returns_rows(result);
 	result->ri_FdwState = state;
+}
+
+/*
+ * Has a row that was stored show when it expires, as a scan would: to RETURNING and to
+ * triggers.  In memory of the current context.
+ */
+static void
+show_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
+{
+	AttrNumber column = state->types.expires_column;
+	TupleDesc desc = slot->tts_tupleDescriptor;
+	Datum *values;
+	bool *nulls;
+
+	if (!state->returns || column == InvalidAttrNumber || expires == SM_KEEP)
+		return;
+	slot_getallattrs(slot);
+	values = palloc(desc->natts * sizeof(Datum));
+	nulls = palloc(desc->natts * sizeof(bool));
+	memcpy(values, slot->tts_values, desc->natts * sizeof(Datum));
+	memcpy(nulls, slot->tts_isnull, desc->natts * sizeof(bool));
+	values[column - 1] =
+		sm_expiry_datum(expires, state->call.ref->has_ttl, &nulls[column - 1]);
+	ExecForceStoreHeapTuple(heap_form_tuple(desc, values, nulls), slot, false);
 }
 
 static bool
@@ -461,7 +589,10 @@ insert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 		return false;
 	row = new_row(state, slot, true);
 	if (insert(state, row) == SM_ABSENT)
+	{
+		show_expiry(state, slot, row.expires);
 		return true;
+	}
 	if (!state->ignores_conflicts)
 		duplicate_key(state, row.key);
 	return false;
@@ -513,12 +644,13 @@ update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 	if (old.key.len != row.key.len ||
 		memcmp(old.key.data, row.key.data, row.key.len) != 0)
 		status = move(state, old, row);
-	else if (state->compares)
-		status = replace(state, old, row);
 	else
-		status = replace_any(state, old, row);
+		status = replace(state, old, row);
 	check_unchanged(state, status);
-	return status == SM_FOUND;
+	if (status != SM_FOUND)
+		return false;
+	show_expiry(state, slot, row.expires);
+	return true;
 }
 
 static TupleTableSlot *
