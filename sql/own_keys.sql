@@ -1,0 +1,81 @@
+-- A statement does not meet the keys that it has put itself, also where it looks keys up:
+-- each of these gives what it gives on a table.
+\pset format unaligned
+\pset tuples_only on
+CREATE FOREIGN TABLE m (key text COLLATE "C", value text) SERVER syncmap;
+CREATE FOREIGN TABLE n (key integer, value integer) SERVER syncmap;
+CREATE TABLE tm (key text COLLATE "C" PRIMARY KEY, value text);
+CREATE TABLE tn (key integer PRIMARY KEY, value integer);
+CREATE VIEW v AS SELECT * FROM m WHERE value <> '';
+CREATE VIEW tv AS SELECT * FROM tm WHERE value <> '';
+
+-- Runs a statement on the tables, and on the maps; $m, $n, $v are their names.
+CREATE FUNCTION on_both(statement text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	found text[] := '{}';
+	names text[];
+	n bigint;
+	rows text;
+BEGIN
+	FOREACH names SLICE 1 IN ARRAY '{{tm,tn,tv},{m,n,v}}'::text[] LOOP
+		EXECUTE format('TRUNCATE %I, %I', names[1], names[2]);
+		EXECUTE format('INSERT INTO %I VALUES (''a'', ''of a''), (''z'', ''of z'')', names[1]);
+		EXECUTE format('INSERT INTO %I VALUES (1, 1), (1000, 1000)', names[2]);
+		BEGIN
+			EXECUTE replace(replace(replace(statement, '$m', names[1]), '$n', names[2]), '$v', names[3]);
+			GET DIAGNOSTICS n = ROW_COUNT;
+			EXECUTE format('SELECT string_agg(key || ''='' || value, '' '' ORDER BY key) FROM (SELECT * FROM %I UNION ALL SELECT key::text, value::text FROM %I) s', names[1], names[2]) INTO rows;
+			rows := n || ' rows: ' || rows;
+		EXCEPTION WHEN unique_violation THEN
+			rows := '23505';
+		END;
+		found := found || rows;
+	END LOOP;
+	RETURN statement || ': ' || CASE WHEN found[1] = found[2] THEN found[1] ELSE found[1] || ', but the map: ' || found[2] END;
+END $$;
+
+SELECT on_both($$UPDATE $m SET key = CASE key WHEN 'a' THEN 'b' WHEN 'b' THEN 'c' ELSE 'd' END WHERE key = ANY ('{a,b,c}')$$);
+SELECT on_both($$UPDATE $m SET key = key || '1', value = value || '+' WHERE key IN ('a', 'a1', 'a11')$$);
+SELECT on_both($$UPDATE $m SET key = key || '1' WHERE key = ANY (ARRAY(SELECT 'a' || repeat('1', i) FROM generate_series(0, 3) i))$$);
+SELECT on_both($$UPDATE $n SET key = key + 1 WHERE key = ANY ('{1,2,3}')$$);
+SELECT on_both($$UPDATE $n SET key = key + 1, value = value * 10 WHERE key = ANY ('{1,2,3}'::bigint[])$$);
+SELECT on_both($$UPDATE $n SET key = key + 1 WHERE key = ANY (ARRAY(SELECT i FROM generate_series(1, 300) i))$$);
+SELECT on_both($$UPDATE $v SET key = key || '1' WHERE key = ANY ('{a,a1,a11}')$$);
+SELECT on_both($$UPDATE $n SET key = key - 1 WHERE key = ANY ('{1,0,-1}')$$);
+SELECT on_both($$UPDATE $m SET key = 'z' WHERE key = ANY ('{a,z}')$$);
+SELECT on_both($$INSERT INTO $m SELECT key || '1', value FROM $m WHERE key = ANY ('{a,a1,a11}')$$);
+SELECT on_both($$INSERT INTO $n SELECT key + 1, value + 1 FROM $n WHERE key = ANY ('{1,2,3}')$$);
+SELECT on_both($$INSERT INTO $n SELECT key + 1, value + 1 FROM $n WHERE key = ANY (ARRAY(SELECT i FROM generate_series(1, 300) i)) ON CONFLICT DO NOTHING$$);
+SELECT on_both($$INSERT INTO $v SELECT key || '1', value FROM $v WHERE key IN ('a', 'a1', 'a11')$$);
+SELECT on_both($$WITH w AS (INSERT INTO $m SELECT key || '1', value FROM $m WHERE key = ANY ('{a,a1,a11}') RETURNING *) INSERT INTO $n SELECT length(key), 0 FROM w$$);
+-- a lookup for each row of a join
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_material = off;
+SELECT on_both($$UPDATE $m m SET key = m.key || '1' FROM (VALUES ('a'), ('a1'), ('a11')) v(k) WHERE m.key = v.k$$);
+SELECT on_both($$UPDATE $n n SET key = n.key + 1 FROM generate_series(1, 3) i WHERE n.key = i$$);
+SELECT on_both($$INSERT INTO $m SELECT m.key || '1', m.value FROM (VALUES ('a'), ('a1'), ('a11')) v(k) JOIN $m m ON m.key = v.k$$);
+SELECT on_both($$INSERT INTO $n SELECT i + 1, n.value FROM generate_series(1, 3) i JOIN $n n ON n.key = i$$);
+RESET enable_hashjoin;
+RESET enable_mergejoin;
+RESET enable_material;
+-- with a plan that is kept
+SET plan_cache_mode = force_generic_plan;
+TRUNCATE n;
+INSERT INTO n VALUES (1, 1);
+PREPARE p(integer[]) AS UPDATE n SET key = key + 1 WHERE key = ANY ($1) RETURNING key;
+EXECUTE p('{1,2,3}');
+EXECUTE p('{1,2,3}');
+PREPARE q(integer[]) AS INSERT INTO n SELECT key + 1, value FROM n WHERE key = ANY ($1) RETURNING key;
+EXECUTE q('{3,4,5}');
+RESET plan_cache_mode;
+DEALLOCATE ALL;
+SELECT * FROM n ORDER BY key;
+-- a key that is named twice is one row
+SELECT on_both($$DELETE FROM $m WHERE key = ANY ('{a,z,a}')$$);
+SELECT on_both($$UPDATE $m SET value = value || '+' WHERE key = ANY ('{a,z,a}')$$);
+
+DROP VIEW v, tv;
+DROP FOREIGN TABLE m, n;
+DROP TABLE tm, tn;
+DROP FUNCTION on_both;
