@@ -10,16 +10,16 @@ SELECT syncmap.get('n', 1, 1);
 SELECT syncmap.get('m', 'k', 'as text'::text), syncmap.get('n', 1);
 
 -- a size: from 64 kB to as many kilobytes as an integer counts
-CREATE FUNCTION bounds_named(value text) RETURNS TABLE (state text, lower boolean, upper boolean) LANGUAGE plpgsql AS $$
+CREATE FUNCTION names(value text, bound text) RETURNS TABLE (state text, named boolean) LANGUAGE plpgsql AS $$
 DECLARE
 	hint text;
 BEGIN
 	EXECUTE format('CREATE FOREIGN TABLE big (key text, value text) SERVER syncmap OPTIONS (max_memory %L)', value);
 EXCEPTION WHEN OTHERS THEN
 	GET STACKED DIAGNOSTICS hint = PG_EXCEPTION_HINT;
-	RETURN QUERY SELECT SQLSTATE, hint ~ '\m64 ?kB', hint ~ '\m(2147483647 ?kB|2097151 ?MB|2047 ?GB|2 ?TB)';
+	RETURN QUERY SELECT SQLSTATE, hint ~ ('\m' || bound);
 END $$;
-SELECT v, b.* FROM unnest('{999TB, 2147483648kB, 63kB, much}'::text[]) v, bounds_named(v) b;
+SELECT v, n.* FROM (VALUES ('999TB', '(2147483647 ?kB|2097151 ?MB|2047 ?GB|2 ?TB)'), ('2147483648kB', '(2147483647 ?kB|2097151 ?MB|2047 ?GB|2 ?TB)'), ('63kB', '64 ?kB')) b (v, bound), names(v, bound) n;
 ALTER FOREIGN TABLE m OPTIONS (ADD max_memory '2147483647kB');
 SELECT max_memory FROM syncmap.stat_map WHERE relname = 'm' AND syncmap.count('m') > 0;
 
@@ -30,4 +30,4 @@ CREATE FOREIGN TABLE q (key bigint, value text) SERVER syncmap OPTIONS (ordered 
 SELECT syncmap.create('r', ordered => true);
 
 DROP FOREIGN TABLE m, n, o, p, q, r;
-DROP FUNCTION bounds_named;
+DROP FUNCTION names;
