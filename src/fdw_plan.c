@@ -11,6 +11,7 @@
 
 #include "access/htup_details.h"
 #include "access/sysattr.h"
+#include "access/table.h"
 #include "access/transam.h"
 #include "access/stratnum.h"
 #include "catalog/pg_am.h"
@@ -27,8 +28,10 @@
 #include "optimizer/paths.h"
 #include "optimizer/planmain.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/selfuncs.h"
 #include "utils/syscache.h"
 
@@ -423,7 +426,77 @@ consider_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo,
 	add_lookup_path(root, rel, lookup, outer);
 }
 
-/* GetForeignPaths: a scan, a lookup, and lookups by what is joined. */
+/* Does a query set a column, or may a trigger that runs before? */
+static bool
+may_set(const Query *query, Oid relid, AttrNumber column)
+{
+	Relation relation = table_open(relid, NoLock);
+	bool may = relation->trigdesc != NULL && relation->trigdesc->trig_update_before_row;
+	ListCell *cell;
+
+	table_close(relation, NoLock);
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, cell);
+
+		may = may || (!target->resjunk && target->resno == column);
+	}
+	return may;
+}
+
+/*
+ * May the statement put keys into the map while it looks some up?  Those of an array are
+ * looked up before (fdw_scan.c), but a lookup by what is joined has its turn when rows
+ * have been written.
+ */
+static bool
+may_put_keys(PlannerInfo *root, RelOptInfo *rel, Oid relid)
+{
+	const plan_info *info = rel->fdw_private;
+	const Query *query;
+	Oid target;
+
+	while (root->parent_root != NULL)
+		root = root->parent_root;
+	query = root->parse;
+	if (query->hasModifyingCTE)
+		return true;
+	if (query->commandType != CMD_INSERT && query->commandType != CMD_UPDATE)
+		return false;
+	target = rt_fetch(query->resultRelation, query->rtable)->relid;
+	if (target == relid)
+		return query->commandType == CMD_INSERT ||
+			may_set(query, relid, info->types.key_column);
+	/* of a partitioned table, the map may be any part */
+	return get_rel_relkind(target) == RELKIND_PARTITIONED_TABLE &&
+		get_rel_relispartition(relid);
+}
+
+/* May an expression be another value at a rescan?  What a query of its own gives is not. */
+static bool
+changes_at_rescan(Node *node, PlannerInfo *root)
+{
+	ListCell *cell;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
+	{
+		foreach (cell, root->init_plans)
+		{
+			if (list_member_int(lfirst_node(SubPlan, cell)->setParam,
+								((Param *) node)->paramid))
+				return false;
+		}
+		return true;
+	}
+	return expression_tree_walker(node, changes_at_rescan, root);
+}
+
+/*
+ * GetForeignPaths: a scan, a lookup, and lookups by what is joined, unless these could
+ * meet keys that the statement itself has put.
+ */
 void
 sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 {
@@ -431,8 +504,11 @@ sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	Expr *lookup = find_lookup(root, baserel, baserel->baserestrictinfo, &rinfo);
 	List *clauses = baserel->joininfo;
 	List *seen = NIL;
+	bool puts_keys = may_put_keys(root, baserel, foreigntableid);
 	ListCell *cell;
 
+	if (puts_keys && changes_at_rescan((Node *) lookup, root))
+		lookup = NULL;
 	/* a plan may be kept while the map grows, so no scan where a lookup will do */
 	if (lookup != NULL)
 	{
@@ -446,6 +522,8 @@ sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 		consider_range(root, baserel);
 	}
 
+	if (puts_keys)
+		return;
 	if (baserel->has_eclass_joins)
 		clauses = list_concat_copy(
 			clauses,

@@ -336,8 +336,7 @@ sm_fdw_begin_scan(ForeignScanState *node, int eflags)
 	if (!meets_its_own_keys(node, state))
 		return;
 	if (state->access == SM_LOOKUP)
-		state->collects =
-			state->is_array && !has_exec_param((Node *) state->operand->expr, NULL);
+		state->collects = state->is_array;
 	else
 		take_snapshot(node, state);
 }
@@ -515,11 +514,14 @@ sm_fdw_rescan(ForeignScanState *node)
 {
 	scan_state *state = node->fdw_state;
 
-	if (state->collected != NULL)
+	if (state->collected != NULL && node->ss.ps.chgParam == NULL)
 	{
 		sm_rows_rewind(state->collected);
 		return;
 	}
+	if (state->collected != NULL)
+		sm_rows_end(state->collected);
+	state->collected = NULL;
 	state->evaluated = false;
 	if (state->scanning && !state->scan.source.spec.consistent)
 	{
