@@ -22,7 +22,7 @@ $node->start;
 $node->safe_psql('postgres', q(
 CREATE EXTENSION syncmap;
 SELECT syncmap.create('m', eviction => 'none');
-SELECT count(syncmap.put('m', 'k' || i, left(repeat(md5(i::text), 63), 2000))) FROM generate_series(1, 20000) i));
+SELECT count(syncmap.put('m', 'k' || i, left(repeat(md5(i::text), 60), 1900))) FROM generate_series(1, 20000) i));
 
 # In kB: what a process has now, and the most that it has had.
 sub memory_of
@@ -38,6 +38,7 @@ my $session = $node->background_psql('postgres');
 my $pid = $session->query_safe('SELECT pg_backend_pid()');
 # shared memory that it looks at counts as the session's: it has looked at all of it before
 $session->query_safe("SELECT count(*), sum(length(value)) FROM m");
+# rows of just under 2 kB, as a longer one takes memory for 4 kB
 for my $case ([ 100, 40 ], [ 1, 2 ])
 {
 	my ($target, $sample) = @$case;
