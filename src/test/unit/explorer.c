@@ -4,6 +4,8 @@
  *
  *	  explorer [scenario [preemptions]]
  *
+ * All scenarios whose names begin so, or "all".
+ *
  * Runs the engine itself (see scheduler.h) through small scenarios, each meant
  * for one thing that readers without a lock must survive.  After every
  * schedule each key's operations must have an order (history.h): that is R1,
@@ -97,11 +99,17 @@ make_key(uint64_t *to, int key)
 /* ---- what actors do ---- */
 
 static void
-add_event(sm_event event)
+add_event_until(sm_event event, int end)
 {
 	sm_check(history.n < SM_HISTORY_MAX, "a history of too many events");
-	event.end = sm_scheduler_now();
+	event.end = end;
 	history.events[history.n++] = event;
+}
+
+static void
+add_event(sm_event event)
+{
+	add_event_until(event, sm_scheduler_now());
 }
 
 /* A range gives an event for every key. */
@@ -160,6 +168,103 @@ do_range(int actor, sm_map *map, sm_event event)
 	}
 }
 
+/* Takes pairs as they are; those of changes are as they were, or were not. */
+static void
+take_pairs(const sm_buffer *pairs, int *found)
+{
+	const char *at = pairs->data;
+
+	while (at < (const char *) pairs->data + pairs->len)
+	{
+		const sm_pair *pair = (const sm_pair *) at;
+		uint64_t key = UINT64_MAX;
+
+		memcpy(&key, pair + 1, sizeof(key));
+		if (pair->key_len != sizeof(key) || key >= SM_KEYS)
+		{
+			wrong = "a snapshot gave a key that never was";
+			return;
+		}
+		if (pair->value_len == SM_NO_VALUE)
+			found[key] = SM_ABSENT_VERSION;
+		else
+			found[key] = version_of((const char *) (pair + 1) + sizeof(key),
+									pair->value_len, (int) key);
+		at += sm_pair_size(pair);
+	}
+}
+
+/* Returns SM_ABSENT if all of it has come. */
+static sm_status
+read_snapshot(int actor, sm_map *map, sm_snapshot *snapshot, int *found)
+{
+	uint32_t shard = 0;
+	sm_status status;
+
+	do
+	{
+		sm_buffer pairs = {buffers[actor], BUFFER, 0};
+
+		status = sm_snapshot_range(map, snapshot, &pairs);
+		if (status == SM_FOUND)
+			take_pairs(&pairs, found);
+		for (; shard < snapshot->cursor.shard; shard++)
+		{
+			sm_changes changes = {0};
+			sm_status more;
+
+			while ((more = sm_snapshot_changes(map, snapshot, shard, &changes,
+											   &pairs)) == SM_FOUND)
+				take_pairs(&pairs, found);
+			if (more != SM_ABSENT)
+				return more;
+		}
+	} while (status == SM_FOUND);
+	return status;
+}
+
+/*
+ * A snapshot gives an event for every key, of the time in which it was opened.  Where
+ * one is taken, keys get their versions in turn, so that no key has at any moment a
+ * later one than those before it.
+ */
+static void
+do_snapshot(int actor, sm_map *map, sm_event event)
+{
+	int found[SM_KEYS];
+	sm_snapshot snapshot;
+	sm_status status = sm_snapshot_open(map, &snapshot);
+	int opened = sm_scheduler_now();
+	int before = SM_VERSIONS;
+
+	for (int key = 0; key < SM_KEYS; key++)
+		found[key] = SM_ABSENT_VERSION;
+	if (status == SM_FOUND)
+		status = read_snapshot(actor, map, &snapshot, found);
+	sm_snapshot_close(map, &snapshot);
+	/* one that is closed is not the map's any more */
+	sm_snapshot_close(map, &snapshot);
+	if (status != SM_ABSENT)
+	{
+		if (status != SM_REFUSED && status != SM_NO_MEMORY)
+			wrong = "a snapshot that ended in another way";
+		return;
+	}
+	for (int key = 0; key < SM_KEYS; key++)
+	{
+		if (key != SM_FIRST_KEY && key != SM_SECOND_KEY)
+			continue;
+		if (found[key] > before)
+			wrong = "a snapshot of more than one moment";
+		if (found[key] != SM_ABSENT_VERSION)
+			before = found[key];
+		event.key = key;
+		event.found = found[key];
+		event.status = found[key] == SM_ABSENT_VERSION ? SM_ABSENT : SM_FOUND;
+		add_event_until(event, opened);
+	}
+}
+
 static void
 do_op(int actor, const sm_op *op)
 {
@@ -211,6 +316,9 @@ do_op(int actor, const sm_op *op)
 		case SM_RANGE:
 			do_range(actor, map, event);
 			return;
+		case SM_SNAPSHOT:
+			do_snapshot(actor, map, event);
+			return;
 		case SM_CLEAR:
 			event.status = sm_clear(map);
 			event.key = -1;
@@ -235,6 +343,20 @@ act(int actor)
 		do_op(actor, &now->ops[actor][i]);
 }
 
+static uint32_t
+first_shard(uint64_t id)
+{
+	switch (id)
+	{
+		case SM_OTHER_MAP:
+			return 1;
+		case SM_WIDE_MAP:
+			return 2;
+		default:
+			return 0;
+	}
+}
+
 static void
 begin(void)
 {
@@ -243,8 +365,8 @@ begin(void)
 	for (int actor = 0; actor < SM_EXPLORER_ACTORS; actor++)
 	{
 		for (uint64_t id = 1; id <= SM_MAPS; id++)
-			sm_map_open(&maps[actor][id], sm_scheduler_engine(), id, id == SM_OTHER_MAP,
-						0);
+			sm_map_open(&maps[actor][id], sm_scheduler_engine(), id, first_shard(id),
+						id == SM_WIDE_MAP);
 	}
 }
 
@@ -254,7 +376,8 @@ check(void)
 	for (int key = 0; key < SM_KEYS && wrong == NULL; key++)
 	{
 		if (!sm_history_holds(&history, 0, key, 1, initial[0][key]) ||
-			!sm_history_holds(&history, 1, key, SM_OTHER_MAP, initial[1][key]))
+			!sm_history_holds(&history, 1, key, SM_OTHER_MAP, initial[1][key]) ||
+			!sm_history_holds(&history, 2, key, SM_WIDE_MAP, initial[2][key]))
 			wrong = "no order explains what the operations found";
 	}
 	return wrong == NULL;
@@ -291,7 +414,7 @@ explore_phase(const sm_scenario *s, int phase, bool scribble, int preemptions,
 	now = s;
 	fillers = 0;
 	for (int key = 0; key < SM_KEYS; key++)
-		initial[0][key] = initial[1][key] = SM_ABSENT_VERSION;
+		initial[0][key] = initial[1][key] = initial[2][key] = SM_ABSENT_VERSION;
 	while (exploration.actors < SM_EXPLORER_ACTORS &&
 		   s->ops[exploration.actors][0].kind != SM_NOTHING)
 		exploration.actors++;
@@ -301,6 +424,7 @@ explore_phase(const sm_scenario *s, int phase, bool scribble, int preemptions,
 	begin();
 	sm_map_create(&maps[0][1]);
 	sm_map_create(&maps[0][SM_OTHER_MAP]);
+	sm_map_create(&maps[0][SM_WIDE_MAP]);
 	engine->compact_ratio = s->compact_ratio > 0 ? s->compact_ratio : 30;
 	s->prepare(phase);
 	engine->promote_ratio = s->promote_ratio;
@@ -340,7 +464,7 @@ main(int argc, char **argv)
 
 	for (const sm_scenario *s = sm_scenarios; s->name != NULL && holds; s++)
 	{
-		if (only == NULL || strcmp(only, s->name) == 0)
+		if (only == NULL || strncmp(only, s->name, strlen(only)) == 0)
 			holds =
 				explore(s, (int) sm_argument(argc, argv, 2, (uint64_t) s->preemptions),
 						&total);

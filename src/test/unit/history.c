@@ -32,6 +32,7 @@ happens(const sm_event *event, state *now)
 	{
 		case SM_GET:
 		case SM_RANGE:
+		case SM_SNAPSHOT:
 			return event->status == (there ? SM_FOUND : SM_ABSENT) &&
 				(!there || event->found == now->version);
 		case SM_PUT:
@@ -118,6 +119,7 @@ sm_history_print(const sm_history *history)
 										"compare_and_swap",
 										"delete",
 										"range",
+										"snapshot",
 										"clear",
 										"destroy",
 										"create"};

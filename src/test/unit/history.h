@@ -22,6 +22,7 @@ typedef enum sm_kind
 	SM_COMPARE_AND_SWAP, /* expects the version before */
 	SM_DELETE,
 	SM_RANGE,
+	SM_SNAPSHOT,
 	SM_CLEAR,
 	SM_DESTROY,
 	SM_CREATE

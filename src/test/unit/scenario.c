@@ -93,6 +93,16 @@ prepare_newest(int phase)
 	sm_prepare_put(1, 0, 1);
 }
 
+/* A key in each shard of the wide map, not in any index that waits for promotion. */
+static void
+prepare_wide(int phase)
+{
+	sm_scheduler_engine()->promote_ratio = 0;
+	sm_prepare_put(SM_WIDE_MAP, SM_FIRST_KEY, 1);
+	if (phase == 0)
+		sm_prepare_put(SM_WIDE_MAP, SM_SECOND_KEY, 1);
+}
+
 const sm_scenario sm_scenarios[] = {
 	{.name = "promotion",
 	 .preemptions = 3,
@@ -243,5 +253,22 @@ const sm_scenario sm_scenarios[] = {
 	 .prepare = prepare_one,
 	 .lens = {0, 17000, 17000, 17000},
 	 .ops = {{{SM_GET, 0}}, {{SM_PUT, 0, 2}, {SM_PUT, 1, 3}}}},
+	{.name = "snapshot",
+	 .preemptions = 2,
+	 .phases = 2,
+	 .promote_ratio = 0,
+	 .prepare = prepare_wide,
+	 .ops = {{{SM_SNAPSHOT, 0, 0, SM_WIDE_MAP}},
+			 {{SM_PUT, SM_FIRST_KEY, 2, SM_WIDE_MAP},
+			  {SM_PUT, SM_SECOND_KEY, 2, SM_WIDE_MAP},
+			  {SM_PUT, SM_FIRST_KEY, 3, SM_WIDE_MAP}}}},
+	{.name = "snapshot_owners",
+	 .preemptions = 2,
+	 .promote_ratio = 0,
+	 .prepare = prepare_wide,
+	 .ops = {{{SM_SNAPSHOT, 0, 0, SM_WIDE_MAP}},
+			 {{SM_SNAPSHOT, 0, 0, SM_WIDE_MAP}},
+			 {{SM_PUT, SM_FIRST_KEY, 2, SM_WIDE_MAP},
+			  {SM_PUT, SM_SECOND_KEY, 2, SM_WIDE_MAP}}}},
 	{.name = NULL},
 };

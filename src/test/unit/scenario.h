@@ -4,7 +4,7 @@
  *
  * Keys and versions are small numbers; each version of a key has a value of
  * its own.  Map 1 is there at first and may make room for map 2 in its shard;
- * another map has the other shard.
+ * another map has the second shard, and one of which snapshots are taken the next two.
  */
 #ifndef SM_SCENARIO_H
 #define SM_SCENARIO_H
@@ -16,8 +16,9 @@
 #define SM_FILLER	 100 /* the first of those that only fill */
 #define SM_ALL_KEYS	 440 /* all are below */
 #define SM_VERSIONS	 10
-#define SM_MAPS		 3
+#define SM_MAPS		 4
 #define SM_OTHER_MAP 3
+#define SM_WIDE_MAP	 4 /* of two shards */
 #define SM_OPS		 8
 
 typedef struct sm_op
@@ -43,6 +44,10 @@ typedef struct sm_scenario
 
 /* The last one has no name. */
 extern const sm_scenario sm_scenarios[];
+
+/* Keys of SM_WIDE_MAP's first shard, and of its second. */
+#define SM_FIRST_KEY  0
+#define SM_SECOND_KEY 2
 
 /* explorer.c: stores a key's version before the actors begin */
 extern void sm_prepare_put(uint64_t map, int key, int version);

@@ -19,7 +19,7 @@
 #include "map.h"
 
 #define SM_EXPLORER_ACTORS 4
-#define SM_EXPLORER_SHARDS 2
+#define SM_EXPLORER_SHARDS 4
 
 /* The engine over the scheduler's own memory. */
 extern sm_engine *sm_scheduler_engine(void);
