@@ -245,7 +245,7 @@ sm_map_destroy(sm_map *map)
 		sm_shard_clear(map->engine, i, map->id, true);
 }
 
-static sm_request
+SM_INLINE sm_request
 make_request(sm_map *map, sm_bytes key)
 {
 	uint64_t hash = sm_hash(map->engine, key.data, key.len);
@@ -308,7 +308,7 @@ sm_get_expiry(sm_map *map, sm_bytes key, sm_buffer *value, int64_t *expires)
 	return sm_shard_get(&request, value, expires);
 }
 
-static sm_status
+SM_INLINE sm_status
 write_key(sm_map *map, sm_bytes key, sm_write write)
 {
 	sm_request request = make_request(map, key);

@@ -119,14 +119,14 @@ typedef struct sm_write
 {
 	const sm_bytes *value;			 /* what to store */
 	int64_t expires;				 /* when that expires; with fn, if the key is new */
-	bool expire_only;				 /* keeps the value and sets when it expires */
 	const sm_bytes *expected;		 /* only if the key is there with this value */
 	const int64_t *expected_expires; /* and expires then, unless NULL */
-	bool keep;						 /* only if the key is not there */
-	bool replace;					 /* only if the key is there */
 	sm_buffer *old;					 /* receives the value before, unless NULL */
 	sm_update_fn fn;				 /* computes what to store */
 	void *arg;
+	bool expire_only; /* keeps the value and sets when it expires */
+	bool keep;		  /* only if the key is not there */
+	bool replace;	  /* only if the key is there */
 } sm_write;
 
 /* map.c */
