@@ -109,13 +109,15 @@ sm_args_look(sm_args *args)
 }
 
 /*
- * Raises 25006 in a READ ONLY transaction, as nextval does.  All of a standby's are, but
- * the maps are its own there.
+ * Raises 25006 in a READ ONLY transaction, as nextval does, unless the map in argument 0
+ * is temporary.  All of a standby's transactions are READ ONLY, but the maps are its own
+ * there.
  */
 void
-sm_check_writable(const sm_ref *ref, FunctionCallInfo fcinfo)
+sm_check_writable(FunctionCallInfo fcinfo)
 {
-	if (XactReadOnly && !ref->temporary && !RecoveryInProgress())
+	if (XactReadOnly && !RecoveryInProgress() &&
+		get_rel_persistence(PG_GETARG_OID(0)) != RELPERSISTENCE_TEMP)
 		PreventCommandIfReadOnly(
 			psprintf("syncmap.%s()", get_func_name(fcinfo->flinfo->fn_oid)));
 }
@@ -168,27 +170,21 @@ convert(sm_args *args, sm_input *input, Datum datum)
 	return datum;
 }
 
-/* The type of the keys or values in argument number n. */
-static Oid
-input_type(const sm_args *args, int n)
-{
-	Oid type = sm_argument_type(args->fcinfo, n);
-	Oid element = args->many ? get_base_element_type(type) : InvalidOid;
-
-	return OidIsValid(element) ? element : type;
-}
-
-/* The key in argument 1, or in an element of it; see sm_args_key. */
+/*
+ * The key in argument 1, or in an element of it; see sm_args_key.  Two arrays at a call site
+ * may have elements of two types, where it is declared as anyarray.
+ */
 sm_bytes
 sm_site_key(sm_args *args, Datum key)
 {
 	sm_site *site = args->site;
 
-	if (likely(site->key_as_is))
-		return sm_key_bytes(site->types.key_type, key, &args->room[0]);
-	if (site->key == NULL)
+	if (site->key == NULL || (args->many && site->key_from != args->key_type))
 	{
-		site->key = sm_argument_input(site->relid, "key", input_type(args, 1),
+		site->key_from =
+			args->many ? args->key_type : sm_argument_type(args->fcinfo, 1);
+		site->key_as_is = false;
+		site->key = sm_argument_input(site->relid, "key", site->key_from,
 									  site->types.key_type, -1, site->context);
 		site->key_as_is = sm_input_is_none(site->key);
 	}
@@ -202,10 +198,14 @@ sm_site_value(sm_args *args, int n, Datum value)
 {
 	sm_site *site = args->site;
 
-	if (unlikely(site->value == NULL))
-		site->value = sm_argument_input(site->relid, "value", input_type(args, n),
+	if (site->value == NULL || (args->many && site->value_from != args->value_type))
+	{
+		site->value_from =
+			args->many ? args->value_type : sm_argument_type(args->fcinfo, n);
+		site->value = sm_argument_input(site->relid, "value", site->value_from,
 										site->types.value_type,
 										site->types.value_typmod, site->context);
+	}
 	return sm_value_bytes(&site->types, convert(args, site->value, value),
 						  &args->room[n - 1]);
 }

@@ -40,8 +40,10 @@ typedef struct sm_site
 	Oid relid;
 	MemoryContext context; /* of the rest; a child of fn_mcxt */
 	sm_types types;
-	sm_input *key;
+	sm_input *key; /* from that type */
+	Oid key_from;
 	sm_input *value;
+	Oid value_from;
 	bool key_as_is;		 /* keys come in the map's type */
 	bool result_as_text; /* values are text, and so is the result */
 	Oid result;			 /* what sm_args_check_result has found good */
@@ -56,7 +58,9 @@ typedef struct sm_args
 	sm_call *call;
 	AclMode acl;   /* privileges that the call needs */
 	sm_site *site; /* NULL: keys and values are text, as they come */
-	bool many;	   /* they stand in arrays */
+	bool many;	   /* they stand in arrays, with elements of these types */
+	Oid key_type;
+	Oid value_type;
 
 	/* for arguments 1 to 3, if their bytes are not kept where they are */
 	uint64 room[3];
@@ -64,7 +68,7 @@ typedef struct sm_args
 
 extern void sm_args_resolve(sm_args *args, sm_entry entry);
 extern void sm_args_look(sm_args *args);
-extern void sm_check_writable(const sm_ref *ref, FunctionCallInfo fcinfo);
+extern void sm_check_writable(FunctionCallInfo fcinfo);
 extern sm_bytes sm_site_key(sm_args *args, Datum key);
 extern sm_bytes sm_site_value(sm_args *args, int n, Datum value);
 extern void sm_site_check_result(sm_args *args, Oid type);
@@ -135,7 +139,7 @@ sm_args_start(sm_args *args, sm_call *call, FunctionCallInfo fcinfo, AclMode acl
 			sm_args_resolve(args, entry);
 	}
 	if ((acl & SM_ACL_CHANGE) != 0 && unlikely(XactReadOnly))
-		sm_check_writable(call->ref, fcinfo);
+		sm_check_writable(fcinfo);
 	sm_call_prepare(call);
 	call->stores = (acl & ACL_INSERT) != 0;
 	call->wanted = 0;

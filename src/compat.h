@@ -81,7 +81,8 @@ sm_wait_event(int which)
 
 /* Does a collation compare bytes? */
 #if PG_VERSION_NUM >= 180000
-#define sm_collate_is_c(collation) (pg_newlocale_from_collation(collation)->collate_is_c)
+#define sm_collate_is_c(collation) \
+	(pg_newlocale_from_collation(collation)->collate_is_c)
 #else
 #define sm_collate_is_c(collation) lc_collate_is_c(collation)
 #endif
@@ -106,6 +107,16 @@ sm_wait_event(int which)
 #define sm_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \
 	create_foreignscan_path(root, rel, NULL, rows, startup, total, pathkeys, outer,    \
 							NULL, private)
+#endif
+
+/* An expression over a partitioned table as one over a part of it. */
+#if PG_VERSION_NUM >= 160000
+#define sm_adjust_to_child(root, node, child) \
+	adjust_appendrel_attrs_multilevel(root, node, child, (child)->top_parent)
+#else
+#define sm_adjust_to_child(root, node, child)                      \
+	adjust_appendrel_attrs_multilevel(root, node, (child)->relids, \
+									  (child)->top_parent_relids)
 #endif
 
 /* Does a path's key descend? */

@@ -54,6 +54,7 @@ syncmap_fdw_handler(PG_FUNCTION_ARGS)
 	routine->GetForeignRelSize = sm_fdw_rel_size;
 	routine->GetForeignPaths = sm_fdw_paths;
 	routine->GetForeignPlan = sm_fdw_plan;
+	routine->ReparameterizeForeignPathByChild = sm_fdw_reparameterize;
 	routine->IsForeignScanParallelSafe = is_parallel_safe;
 
 	routine->BeginForeignScan = sm_fdw_begin_scan;

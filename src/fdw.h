@@ -53,6 +53,7 @@ extern void sm_fill_row(const sm_types *types, const sm_row *row, bool with_valu
 /* fdw_plan.c */
 extern void sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid);
 extern void sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid);
+extern List *sm_fdw_reparameterize(PlannerInfo *root, List *private, RelOptInfo *child);
 extern ForeignScan *sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel,
 								Oid foreigntableid, ForeignPath *best_path, List *tlist,
 								List *scan_clauses, Plan *outer_plan);

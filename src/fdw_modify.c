@@ -108,6 +108,24 @@ may_look(Oid function, void *context)
 		 func_parallel(function) != PROPARALLEL_SAFE);
 }
 
+/* May a function find a cast of a user's for an argument, as to_json does? */
+static bool
+may_cast(const FuncExpr *call)
+{
+	ListCell *cell;
+
+	if (func_volatile(call->funcid) == PROVOLATILE_IMMUTABLE)
+		return false;
+	foreach (cell, call->args)
+	{
+		Oid type = exprType(lfirst(cell));
+
+		if (type >= FirstNormalObjectId || type == RECORDOID)
+			return true;
+	}
+	return false;
+}
+
 /*
  * May an expression depend on the map by more than its row's columns?  By a query in it,
  * by what another query has found, which stands in a Param, or by a function.
@@ -119,7 +137,8 @@ looks_further(Node *node, void *context)
 		return false;
 	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
 		return true;
-	if (IsA(node, SubLink) || IsA(node, SubPlan) || IsA(node, AlternativeSubPlan))
+	if (IsA(node, SubLink) || IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) ||
+		(IsA(node, FuncExpr) && may_cast((FuncExpr *) node)))
 		return true;
 	return check_functions_in_node(node, may_look, context) ||
 		expression_tree_walker(node, looks_further, context);
@@ -466,17 +485,48 @@ duplicate_key(const modify_state *state, sm_bytes key)
 }
 
 /*
- * What PostgreSQL would find out when the row is stored already.  Raises 23514 if the
- * map is a partition, and the row belongs to another one; 44000 if a view does not let
- * the row in.
+ * Has a row that is stored show when it expires, as a scan would: to RETURNING, to
+ * triggers, and to the checks of views.  In memory of the current context.
  */
 static void
-check_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
+show_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
 {
+	AttrNumber column = state->types.expires_column;
+	TupleDesc desc = slot->tts_tupleDescriptor;
+	Datum *values;
+	bool *nulls;
+
+	if (!state->returns || column == InvalidAttrNumber || expires == SM_KEEP)
+		return;
+	slot_getallattrs(slot);
+	values = palloc(desc->natts * sizeof(Datum));
+	nulls = palloc(desc->natts * sizeof(bool));
+	memcpy(values, slot->tts_values, desc->natts * sizeof(Datum));
+	memcpy(nulls, slot->tts_isnull, desc->natts * sizeof(bool));
+	values[column - 1] =
+		sm_expiry_datum(expires, state->call.ref->has_ttl, &nulls[column - 1]);
+	ExecForceStoreHeapTuple(heap_form_tuple(desc, values, nulls), slot, false);
+}
+
+/*
+ * What PostgreSQL would find out when the row is stored already, about the row as it is
+ * going to be stored.  False if syncmap.enabled is off.  Raises 23514 if the map is a
+ * partition, and the row belongs to another one; 44000 if a view does not let the row in.
+ */
+static bool
+check_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, bool is_new)
+{
+	modify_state *state = result->ri_FdwState;
+
 	if (result->ri_RelationDesc->rd_rel->relispartition)
 		ExecPartitionCheck(result, slot, estate, true);
-	if (result->ri_WithCheckOptions != NIL)
-		ExecWithCheckOptions(WCO_VIEW_CHECK, result, slot, estate);
+	if (result->ri_WithCheckOptions == NIL)
+		return true;
+	if (!begin(state))
+		return false;
+	show_expiry(state, slot, new_row(state, slot, is_new).expires);
+	ExecWithCheckOptions(WCO_VIEW_CHECK, result, slot, estate);
+	return true;
 }
 
 /* ---- what the executor calls ---- */
@@ -487,7 +537,7 @@ returns_rows(const ResultRelInfo *result)
 {
 	const TriggerDesc *triggers = result->ri_TrigDesc;
 
-	return result->ri_projectReturning != NULL ||
+	return result->ri_projectReturning != NULL || result->ri_WithCheckOptions != NIL ||
 		(triggers != NULL &&
 		 (triggers->trig_insert_after_row || triggers->trig_update_after_row));
 }
@@ -505,7 +555,8 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 		return;
 	result->ri_FdwState = state = make_state(result->ri_RelationDesc);
 	state->ignores_conflicts = plan->onConflictAction == ONCONFLICT_NOTHING;
-	state->returns = plan->returningLists != NIL || returns_rows(result);
+	state->returns = plan->returningLists != NIL || plan->withCheckOptionLists != NIL ||
+		returns_rows(result);
 	state->compares = intVal(list_nth(fdw_private, COMPARES)) != 0;
 	state->keeps_expiry = intVal(list_nth(fdw_private, KEEPS_EXPIRY)) != 0;
 	if (plan->operation == CMD_INSERT)
@@ -554,38 +605,13 @@ begin_insert(ModifyTableState *mtstate, ResultRelInfo *result)
 	result->ri_FdwState = state;
 }
 
-/*
- * Has a row that was stored show when it expires, as a scan would: to RETURNING and to
- * triggers.  In memory of the current context.
- */
-static void
-show_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
-{
-	AttrNumber column = state->types.expires_column;
-	TupleDesc desc = slot->tts_tupleDescriptor;
-	Datum *values;
-	bool *nulls;
-
-	if (!state->returns || column == InvalidAttrNumber || expires == SM_KEEP)
-		return;
-	slot_getallattrs(slot);
-	values = palloc(desc->natts * sizeof(Datum));
-	nulls = palloc(desc->natts * sizeof(bool));
-	memcpy(values, slot->tts_values, desc->natts * sizeof(Datum));
-	memcpy(nulls, slot->tts_isnull, desc->natts * sizeof(bool));
-	values[column - 1] =
-		sm_expiry_datum(expires, state->call.ref->has_ttl, &nulls[column - 1]);
-	ExecForceStoreHeapTuple(heap_form_tuple(desc, values, nulls), slot, false);
-}
-
 static bool
 insert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 {
 	modify_state *state = result->ri_FdwState;
 	row_bytes row;
 
-	check_row(estate, result, slot);
-	if (!begin(state))
+	if (!check_row(estate, result, slot, true) || !begin(state))
 		return false;
 	row = new_row(state, slot, true);
 	if (insert(state, row) == SM_ABSENT)
@@ -636,8 +662,7 @@ update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 	row_bytes row;
 	sm_status status;
 
-	check_row(estate, result, slot);
-	if (!begin(state))
+	if (!check_row(estate, result, slot, false) || !begin(state))
 		return false;
 	old = old_row(state, plan_slot);
 	row = new_row(state, slot, false);

@@ -21,6 +21,7 @@
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "nodes/supportnodes.h"
+#include "optimizer/appendinfo.h"
 #include "optimizer/clauses.h"
 #include "optimizer/cost.h"
 #include "optimizer/optimizer.h"
@@ -531,6 +532,16 @@ sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 												   baserel->lateral_referencers));
 	foreach (cell, clauses)
 		consider_join_clause(root, baserel, lfirst_node(RestrictInfo, cell), &seen);
+}
+
+/* ReparameterizeForeignPathByChild: a lookup by a table whose part is joined instead. */
+List *
+sm_fdw_reparameterize(PlannerInfo *root, List *private, RelOptInfo *child)
+{
+	if (private == NIL || intVal(linitial(private)) != SM_LOOKUP)
+		return private;
+	return list_make2(linitial(private),
+					  sm_adjust_to_child(root, lsecond(private), child));
 }
 
 /* Does the query ask for the values of what it reads? */

@@ -78,6 +78,8 @@ start(sm_args *args, sm_call *call, FunctionCallInfo fcinfo, AclMode acl,
 		sm_args_start(args, call, fcinfo, acl, text ? SM_TEXT_ENTRY : SM_TYPED_ENTRY);
 
 	args->many = true;
+	args->key_type = keys->type;
+	args->value_type = value_type;
 	return enabled;
 }
 

@@ -55,11 +55,11 @@ syncmap_count(PG_FUNCTION_ARGS)
 Datum
 syncmap_clear(PG_FUNCTION_ARGS)
 {
-	sm_call call = {
-		.ref = sm_ref_resolve(PG_GETARG_OID(0), ACL_TRUNCATE, sm_guc_enabled),
-	};
+	sm_call call = {.ref = NULL};
 
-	sm_check_writable(call.ref, fcinfo);
+	/* before the map is looked for: one of other types goes at once */
+	sm_check_writable(fcinfo);
+	call.ref = sm_ref_resolve(PG_GETARG_OID(0), ACL_TRUNCATE, sm_guc_enabled);
 	if (!sm_guc_enabled)
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_clear(&call.ref->map)))

@@ -94,7 +94,7 @@ read_arguments(FunctionCallInfo fcinfo, AclMode acl, sm_bounds *bounds)
 	sm_types types = ref->types;
 
 	if ((acl & SM_ACL_CHANGE) != 0)
-		sm_check_writable(ref, fcinfo);
+		sm_check_writable(fcinfo);
 	read_bounds(fcinfo, types.key_type, bounds);
 	ref = sm_ref_get(relid, acl);
 	sm_ref_check_types(ref, &types);

@@ -21,10 +21,12 @@
 #include "access/relation.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "foreign/foreign.h"
 #include "storage/ipc.h"
 #include "storage/lmgr.h"
+#include "utils/builtins.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
@@ -240,6 +242,27 @@ no_such_relation(Oid relid)
 
 extern Datum syncmap_fdw_handler(PG_FUNCTION_ARGS);
 
+/* Is it our handler?  That of another wrapper is not loaded for the answer. */
+static bool
+is_our_handler(Oid handler)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(handler));
+	FmgrInfo function;
+	bool isnull;
+	Datum symbol;
+	bool named;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+	named = !isnull && strcmp(TextDatumGetCString(symbol), "syncmap_fdw_handler") == 0;
+	ReleaseSysCache(tuple);
+	if (!named)
+		return false;
+	fmgr_info(handler, &function);
+	return function.fn_addr == syncmap_fdw_handler;
+}
+
 /*
  * Is it a foreign table on a server of our wrapper?  The wrapper is known by
  * its handler, whatever its name is.  Raises 42P01 if there is no such
@@ -251,7 +274,6 @@ sm_relation_is_map(Oid relid)
 	char relkind = get_rel_relkind(relid);
 	ForeignServer *server;
 	Oid handler;
-	FmgrInfo function;
 
 	if (relkind == '\0')
 		no_such_relation(relid);
@@ -261,10 +283,7 @@ sm_relation_is_map(Oid relid)
 
 	server = GetForeignServer(GetForeignTable(relid)->serverid);
 	handler = GetForeignDataWrapper(server->fdwid)->fdwhandler;
-	if (!OidIsValid(handler))
-		return false;
-	fmgr_info(handler, &function);
-	return function.fn_addr == syncmap_fdw_handler;
+	return OidIsValid(handler) && is_our_handler(handler);
 }
 
 /* Raises 42809. */
@@ -295,12 +314,14 @@ check_relation(sm_ref *ref, sm_registration *entry)
 {
 	Relation rel = try_relation_open(ref->relid, NoLock);
 	own_changes changes;
+	sm_types types;
 
 	if (rel == NULL)
 		no_such_relation(ref->relid);
 	if (!sm_relation_is_map(ref->relid))
 		sm_not_a_map(ref->relid);
-	sm_types_read(rel, &ref->types);
+	sm_types_read(rel, &types);
+	ref->types = types;
 	entry->rowtype = rel->rd_rel->reltype;
 	ref->temporary = RelationUsesLocalBuffers(rel);
 	changes.creator = rel->rd_createSubid;
@@ -454,6 +475,9 @@ locked_ref(Oid relid)
 
 	if (ref != NULL && ref->lxid == SM_MY_LXID)
 		return ref;
+	/* what is no map is not locked either */
+	if (ref == NULL && !sm_relation_is_map(relid))
+		sm_not_a_map(relid);
 	lock_relation(relid, ref != NULL && ref->temporary);
 	if (ref == NULL)
 	{
@@ -465,12 +489,16 @@ locked_ref(Oid relid)
 	return ref;
 }
 
-/* May a map have been made since the reference was found to have none? */
+/*
+ * May the registry have another map by now than the reference?  One that a rolled back
+ * ALTER has had removed is announced by nothing else.
+ */
 static inline bool
 is_behind(const sm_ref *ref)
 {
-	return unlikely(ref->map.id == SM_NO_MAP) &&
-		ref->additions != sm_registry_additions();
+	if (unlikely(ref->map.id == SM_NO_MAP))
+		return ref->additions != sm_registry_additions();
+	return !sm_map_is_there(&ref->map);
 }
 
 /*

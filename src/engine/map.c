@@ -78,6 +78,13 @@ sm_map_open_none(sm_map *map, const sm_engine *engine)
 	*map = (sm_map) {.engine = engine, .id = SM_NO_MAP};
 }
 
+/* Is there a map with the handle's id, which is not being taken away? */
+bool
+sm_map_is_there(const sm_map *map)
+{
+	return was_ours(map, map->first_shard);
+}
+
 static uint32_t
 end_shard(const sm_map *map)
 {

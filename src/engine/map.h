@@ -131,6 +131,7 @@ extern size_t sm_marks_size(uint64_t arena_size);
 extern void sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id,
 						uint32_t first_shard, uint32_t shard_bits);
 extern void sm_map_open_none(sm_map *map, const sm_engine *engine);
+extern bool sm_map_is_there(const sm_map *map);
 extern void sm_map_create(sm_map *map);
 extern void sm_map_destroy(sm_map *map);
 
