@@ -1,6 +1,6 @@
 /*
  * map.c
- *	  From a key to its shard, and what concerns all shards of a map.
+ *	  From a key to its shard; a map's life and its configuration.
  */
 #include "map.h"
 
@@ -44,19 +44,6 @@ sm_marks_size(uint64_t arena_size)
 	return arena_size / SM_MARK_BYTES * sizeof(sm_mark);
 }
 
-static sm_map_state *
-state_of(const sm_map *map)
-{
-	return &map->engine->shards[map->first_shard].state;
-}
-
-/* Is what was loaded of one of the map's shards this map's? */
-static bool
-was_ours(const sm_map *map, uint32_t number)
-{
-	return sm_shard_was_of(&map->engine->shards[number], map->id);
-}
-
 /* Makes a handle.  Whether the map is there shows at the first call. */
 void
 sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id, uint32_t first_shard,
@@ -68,7 +55,8 @@ sm_map_open(sm_map *map, const sm_engine *engine, uint64_t id, uint32_t first_sh
 					 .id = id,
 					 .first_shard = first_shard,
 					 .shard_bits = shard_bits};
-	map->evicts = sm_load(&state_of(map)->evicts) != 0 && was_ours(map, first_shard);
+	map->evicts =
+		sm_load(&sm_map_state_of(map)->evicts) != 0 && sm_map_had(map, first_shard);
 }
 
 /* Makes a handle of no map.  It names a shard as all do: the table has one at least. */
@@ -82,23 +70,7 @@ sm_map_open_none(sm_map *map, const sm_engine *engine)
 bool
 sm_map_is_there(const sm_map *map)
 {
-	return was_ours(map, map->first_shard);
-}
-
-static uint32_t
-end_shard(const sm_map *map)
-{
-	return map->first_shard + (1U << map->shard_bits);
-}
-
-static void
-zero_counts(sm_shard *shard)
-{
-	for (int i = 0; i < SM_COUNTERS; i++)
-		sm_store(&shard->counts[i], 0);
-	sm_store(&shard->gets, 0);
-	sm_store(&shard->hits, 0);
-	sm_store(&shard->retries, 0);
+	return sm_map_had(map, map->first_shard);
 }
 
 /* What a map's state is before anybody has configured it. */
@@ -123,9 +95,9 @@ init_state(sm_map_state *state)
 void
 sm_map_create(sm_map *map)
 {
-	init_state(state_of(map));
+	init_state(sm_map_state_of(map));
 	map->evicts = false;
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+	for (uint32_t i = map->first_shard; i < sm_map_end(map); i++)
 	{
 		sm_shard *shard = &map->engine->shards[i];
 
@@ -135,7 +107,7 @@ sm_map_create(sm_map *map)
 		shard->swept_earliest = SM_NEVER;
 		shard->map_shard = map->first_shard;
 		shard->map_shards = 1U << map->shard_bits;
-		zero_counts(shard);
+		sm_shard_zero_counts(shard);
 		sm_store_release(&shard->id, map->id);
 	}
 }
@@ -177,7 +149,7 @@ sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts)
 	unlock_state(map);
 
 	/* who is evicting now has seen the other setting: wait until it is done (M3) */
-	for (uint32_t i = map->first_shard + 1; stops && i < end_shard(map); i++)
+	for (uint32_t i = map->first_shard + 1; stops && i < sm_map_end(map); i++)
 	{
 		const sm_shard *shard = sm_shard_lock(map->engine, i);
 		bool is_there = sm_load(&shard->id) == map->id;
@@ -216,7 +188,7 @@ sm_map_set_ordered(sm_map *map, bool ordered)
 	changes = (sm_load(&state->ordered) != 0) != ordered;
 	sm_store(&state->ordered, ordered);
 	unlock_state(map);
-	for (uint32_t i = map->first_shard; changes && i < end_shard(map); i++)
+	for (uint32_t i = map->first_shard; changes && i < sm_map_end(map); i++)
 	{
 		if (!sm_shard_set_ordered(map->engine, i, map->id, ordered))
 			return SM_GONE;
@@ -227,15 +199,16 @@ sm_map_set_ordered(sm_map *map, bool ordered)
 bool
 sm_map_is_ordered(const sm_map *map)
 {
-	return sm_load(&state_of(map)->ordered) != 0 && was_ours(map, map->first_shard);
+	return sm_load(&sm_map_state_of(map)->ordered) != 0 &&
+		sm_map_had(map, map->first_shard);
 }
 
 sm_status
 sm_order_step(sm_map *map)
 {
 	if (!sm_map_is_ordered(map))
-		return was_ours(map, map->first_shard) ? SM_ABSENT : SM_GONE;
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+		return sm_map_had(map, map->first_shard) ? SM_ABSENT : SM_GONE;
+	for (uint32_t i = map->first_shard; i < sm_map_end(map); i++)
 	{
 		sm_status status = sm_shard_order_step(map->engine, i, map->id);
 
@@ -248,7 +221,7 @@ sm_order_step(sm_map *map)
 void
 sm_map_destroy(sm_map *map)
 {
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
+	for (uint32_t i = map->first_shard; i < sm_map_end(map); i++)
 		sm_shard_clear(map->engine, i, map->id, true);
 }
 
@@ -417,368 +390,4 @@ sm_status
 sm_expire(sm_map *map, sm_bytes key, int64_t expires)
 {
 	return write_key(map, key, (sm_write) {.expire_only = true, .expires = expires});
-}
-
-uint64_t
-sm_reclaim(sm_map *map, uint64_t npages)
-{
-	uint64_t freed = 0;
-
-	for (uint32_t i = map->first_shard; i < end_shard(map) && freed < npages; i++)
-	{
-		freed += sm_shard_reclaim(map->engine, i, map->id, 0, npages - freed, NULL);
-		freed += sm_shard_free_empty(map->engine, i, map->id);
-	}
-	return freed;
-}
-
-/* The shard that holds most, of those that are not in done, a bit each. */
-static uint32_t
-largest_shard(const sm_map *map, uint64_t done)
-{
-	uint32_t largest = 0;
-	uint64_t most = 0;
-
-	for (uint32_t i = 0; i < 1U << map->shard_bits; i++)
-	{
-		uint32_t number = map->first_shard + i;
-		uint64_t pages = sm_load(&map->engine->shards[number].settled);
-
-		if (!was_ours(map, number))
-			pages = 0;
-		if (!(done >> i & 1) && pages + 1 > most)
-		{
-			largest = i;
-			most = pages + 1;
-		}
-	}
-	return largest;
-}
-
-/* From the largest shard each time, so that shards stay even. */
-uint64_t
-sm_evict(sm_map *map, uint64_t npages)
-{
-	uint32_t nshards = 1U << map->shard_bits;
-	uint64_t all = UINT64_MAX >> (64 - nshards);
-	uint64_t done = 0;
-	uint64_t freed = 0;
-	bool evicted = false;
-
-	if (!sm_load(&state_of(map)->evicts) || !was_ours(map, map->first_shard))
-		return 0;
-	for (uint64_t turn = 0; freed < npages && done != all; turn++)
-	{
-		uint32_t shard = largest_shard(map, done);
-		uint32_t number = map->first_shard + shard;
-
-		if (sm_shard_evict(map->engine, number, map->id, turn >= nshards, &freed))
-			evicted = true;
-		else
-		{
-			freed += sm_shard_free_empty(map->engine, number, map->id);
-			done |= (uint64_t) 1 << shard;
-		}
-	}
-	return freed == 0 && evicted ? 1 : freed;
-}
-
-/* Writers may make work as fast as it is done. */
-#define MAINTENANCE_STEPS 65536
-
-bool
-sm_maintain(sm_map *map, uint32_t shard)
-{
-	const sm_engine *engine = map->engine;
-	uint32_t number = map->first_shard + shard;
-	bool cut_short = false;
-
-	sm_shard_reclaim(engine, number, map->id, engine->compact_ratio, UINT64_MAX,
-					 &cut_short);
-	if (cut_short)
-		return true;
-	if (sm_load(&engine->shards[number].entries) == 0)
-		sm_shard_free_empty(engine, number, map->id);
-	for (int i = 0; i < MAINTENANCE_STEPS && sm_shard_step(engine, number, map->id);
-		 i++)
-	{
-		if (!sm_port_pause())
-			return true;
-	}
-	for (int i = 0; i < MAINTENANCE_STEPS && sm_map_is_ordered(map) &&
-		 sm_shard_order_step(engine, number, map->id) == SM_FOUND;
-		 i++)
-	{
-		if (!sm_port_pause())
-			return true;
-	}
-	return false;
-}
-
-/* Each key at one moment, but not all at the same. */
-sm_status
-sm_clear(sm_map *map)
-{
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-	{
-		if (!sm_shard_clear(map->engine, i, map->id, false))
-			return SM_GONE;
-	}
-	return SM_FOUND;
-}
-
-/* Counts a shard's keys; false if the map is gone. */
-static bool
-count_shard(sm_map *map, uint32_t number, uint64_t *count)
-{
-	sm_shard *shard = &map->engine->shards[number];
-	int64_t earliest = (int64_t) sm_load(&shard->earliest);
-	sm_request request = {.map = map,
-						  .engine = map->engine,
-						  .shard = shard,
-						  .number = number};
-
-	if (earliest != SM_NEVER && earliest <= sm_port_now())
-		return sm_shard_count(&request, count);
-	*count = sm_load(&shard->entries);
-	return was_ours(map, number);
-}
-
-uint64_t
-sm_count(sm_map *map)
-{
-	uint64_t sum = 0;
-
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-	{
-		uint64_t count;
-
-		if (!count_shard(map, i, &count))
-			return 0;
-		sum += count;
-	}
-	return sum;
-}
-
-uint64_t
-sm_map_pages(const sm_map *map)
-{
-	uint64_t pages = sm_load(&state_of(map)->pages);
-
-	return was_ours(map, map->first_shard) ? pages : 0;
-}
-
-uint64_t
-sm_map_quota(const sm_map *map)
-{
-	uint64_t max_pages = sm_load(&state_of(map)->max_pages);
-
-	return was_ours(map, map->first_shard) ? max_pages : UINT64_MAX;
-}
-
-bool
-sm_get_shard_stats(const sm_map *map, uint32_t shard, sm_shard_stats *stats)
-{
-	uint32_t number = map->first_shard + shard;
-	const sm_shard *from = &map->engine->shards[number];
-	bool is_there;
-
-	sm_port_lock_shared(number);
-	is_there = sm_load(&from->id) == map->id;
-	*stats = (sm_shard_stats) {
-		.entries = sm_load(&from->entries),
-		.dirty = from->growing ? 0 : from->dirty_index.count,
-		.live = from->log.live,
-		.dead = from->log.dead,
-		.index = from->read_index.pages + from->dirty_index.pages +
-			from->retired.pages + from->order.pages + sm_ghosts_pages(&from->ghosts) +
-			sm_shard_kept_pages(from),
-		.young = from->log.pages[SM_YOUNG],
-		.main = from->log.pages[SM_MAIN],
-		.extents = from->log.extents,
-	};
-	for (int i = 0; i < SM_COUNTERS; i++)
-		stats->counts[i] = sm_load(&from->counts[i]);
-	sm_port_unlock(number);
-	if (!is_there)
-		*stats = (sm_shard_stats) {0};
-	return is_there;
-}
-
-void
-sm_get_read_stats(const sm_map *map, sm_read_stats *stats)
-{
-	const sm_shard *shard = &map->engine->shards[map->first_shard];
-
-	*stats = (sm_read_stats) {.gets = sm_load(&shard->gets),
-							  .hits = sm_load(&shard->hits),
-							  .retries = sm_load(&shard->retries)};
-	if (!was_ours(map, map->first_shard))
-		*stats = (sm_read_stats) {0};
-}
-
-static void
-flush(sm_word *sum, uint32_t *count)
-{
-	if (*count != 0)
-		atomic_fetch_add_explicit(sum, *count, memory_order_relaxed);
-	*count = 0;
-}
-
-/* A map that is gone takes nothing any more, or what is not its own: a hint. */
-void
-sm_flush_reads(sm_map *map)
-{
-	sm_shard *shard = &map->engine->shards[map->first_shard];
-
-	if (sm_load(&shard->id) != map->id)
-	{
-		map->reads = (sm_reads) {0};
-		return;
-	}
-	flush(&shard->gets, &map->reads.gets);
-	flush(&shard->hits, &map->reads.hits);
-	flush(&shard->retries, &map->reads.retries);
-}
-
-void
-sm_reset_stats(sm_map *map)
-{
-	map->reads = (sm_reads) {0};
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-	{
-		sm_shard *shard = sm_shard_lock(map->engine, i);
-
-		if (sm_load(&shard->id) == map->id)
-			zero_counts(shard);
-		sm_shard_unlock(map->engine, i);
-	}
-}
-
-uint64_t
-sm_map_entries(const sm_map *map)
-{
-	uint64_t entries = 0;
-
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-	{
-		entries += sm_load(&map->engine->shards[i].entries);
-		if (!was_ours(map, i))
-			return 0;
-	}
-	return entries;
-}
-
-sm_status
-sm_range_ordered(sm_map *map, uint32_t shard, const sm_span *span, uint32_t most,
-				 sm_buffer *pairs)
-{
-	uint32_t number = map->first_shard + shard;
-	sm_request request = {.map = map,
-						  .engine = map->engine,
-						  .shard = &map->engine->shards[number],
-						  .number = number};
-
-	return sm_shard_range_ordered(&request, span, most, pairs);
-}
-
-/* Buckets that one call of sm_range passes: its caller may be interrupted. */
-#define RANGE_STEPS 4096
-
-static sm_status
-range(sm_map *map, sm_cursor *cursor, int64_t now, sm_buffer *pairs)
-{
-	size_t filled = 0;
-	int steps = 0;
-
-	while (cursor->shard < 1U << map->shard_bits && steps < RANGE_STEPS)
-	{
-		uint32_t number = map->first_shard + cursor->shard;
-		sm_request request = {.map = map,
-							  .engine = map->engine,
-							  .shard = &map->engine->shards[number],
-							  .number = number};
-		sm_buffer rest = {.data = (char *) pairs->data + filled,
-						  .size = pairs->size - filled};
-		sm_status status = sm_shard_range(&request, &cursor->prefix, now, &rest);
-
-		if (status == SM_TOO_SMALL && filled > 0)
-			break;
-		if (status != SM_FOUND)
-		{
-			pairs->len = rest.len;
-			return status;
-		}
-		filled += rest.len;
-		steps++;
-		if (cursor->prefix == SM_ALL_TAGS)
-			*cursor = (sm_cursor) {cursor->shard + 1, 0};
-	}
-	pairs->len = filled;
-	return filled == 0 && cursor->shard == 1U << map->shard_bits ? SM_ABSENT : SM_FOUND;
-}
-
-sm_status
-sm_range(sm_map *map, sm_cursor *cursor, sm_buffer *pairs)
-{
-	return range(map, cursor, 0, pairs);
-}
-
-/*
- * The one place where somebody holds more than one shard's lock: all of a map's,
- * taken in ascending order, so that the moment is the same in all of them (W2).
- * The owner, too, changes under all of them, so each of them tells who it is.
- */
-sm_status
-sm_snapshot_open(sm_map *map, sm_snapshot *snapshot)
-{
-	sm_map_state *state = state_of(map);
-	sm_status status = SM_FOUND;
-
-	*snapshot = (sm_snapshot) {0};
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-	{
-		const sm_shard *shard = sm_shard_lock(map->engine, i);
-
-		if (sm_load(&shard->id) != map->id)
-			status = SM_GONE;
-	}
-	if (status == SM_FOUND && sm_load(&state->owner) != 0)
-		status = SM_REFUSED;
-	if (status == SM_FOUND)
-	{
-		snapshot->owner = sm_load(&state->tickets) + 1;
-		sm_store(&state->tickets, snapshot->owner);
-		sm_store(&state->owner, snapshot->owner);
-	}
-	snapshot->now = sm_port_now();
-	for (uint32_t i = map->first_shard; i < end_shard(map); i++)
-	{
-		if (status == SM_FOUND)
-			map->engine->shards[i].kept.open = true;
-		sm_shard_unlock(map->engine, i);
-	}
-	return status;
-}
-
-sm_status
-sm_snapshot_range(sm_map *map, sm_snapshot *snapshot, sm_buffer *pairs)
-{
-	return range(map, &snapshot->cursor, snapshot->now, pairs);
-}
-
-sm_status
-sm_snapshot_changes(sm_map *map, const sm_snapshot *snapshot, uint32_t shard,
-					sm_changes *changes, sm_buffer *pairs)
-{
-	return sm_shard_changes(map->engine, map->first_shard + shard, map->id,
-							snapshot->owner, changes, pairs);
-}
-
-/* The first shard last: with it goes the owner, when nothing of it is kept any more. */
-void
-sm_snapshot_close(sm_map *map, const sm_snapshot *snapshot)
-{
-	for (uint32_t i = end_shard(map); snapshot->owner != 0 && i-- > map->first_shard;)
-		sm_shard_close_snapshot(map->engine, i, map->id, snapshot->owner);
 }

@@ -129,6 +129,9 @@ typedef struct sm_write
 	bool replace;	  /* only if the key is there */
 } sm_write;
 
+/* map_stats.c */
+extern void sm_shard_zero_counts(sm_shard *shard);
+
 /* map.c */
 extern uint64_t sm_hash(const sm_engine *engine, const void *key, size_t len);
 
@@ -172,26 +175,33 @@ extern void sm_shard_close_snapshot(const sm_engine *engine, uint32_t number,
 /* shard_write.c: takes the shard's lock, exclusive */
 extern sm_status sm_shard_write(const sm_request *request, const sm_write *write);
 
-/* shard.c: these take and release the shard's lock */
+/* shard.c: the shard's lock */
 extern sm_shard *sm_shard_lock(const sm_engine *engine, uint32_t number);
 extern void sm_shard_unlock(const sm_engine *engine, uint32_t number);
+
+/* shard.c: with the shard's lock held, exclusive */
 extern void sm_shard_begin_order(sm_shard *shard);
 extern void sm_shard_set_ordered_tags(sm_shard *shard, uint32_t tags);
+extern uint64_t sm_shard_pages(const sm_shard *shard);
+extern bool sm_shard_exceeds(const sm_engine *engine, sm_shard *shard, uint64_t npages);
+extern void sm_shard_note_expiry(const sm_engine *engine, sm_shard *shard,
+								 uint64_t entry, int64_t expires);
+
+/* shard_growth.c: with the shard's lock held, exclusive */
+extern void sm_shard_publish(sm_shard *shard, sm_word *where, sm_index *index);
+extern sm_index *sm_shard_index_for_new(const sm_engine *engine, sm_shard *shard);
+extern void sm_shard_maintain(const sm_engine *engine, sm_shard *shard);
+
+/* shard_growth.c: takes and releases the shard's lock */
+extern bool sm_shard_step(const sm_engine *engine, uint32_t number, uint64_t id);
+
+/* shard_clear.c: these take and release the shard's lock */
 extern bool sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
 								 bool ordered);
 extern bool sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id,
 						   bool destroy);
 extern uint64_t sm_shard_free_empty(const sm_engine *engine, uint32_t number,
 									uint64_t id);
-extern bool sm_shard_step(const sm_engine *engine, uint32_t number, uint64_t id);
-
-/* shard.c: with the shard's lock held, exclusive */
-extern sm_index *sm_shard_index_for_new(const sm_engine *engine, sm_shard *shard);
-extern void sm_shard_maintain(const sm_engine *engine, sm_shard *shard);
-extern uint64_t sm_shard_pages(const sm_shard *shard);
-extern bool sm_shard_exceeds(const sm_engine *engine, sm_shard *shard, uint64_t npages);
-extern void sm_shard_note_expiry(const sm_engine *engine, sm_shard *shard,
-								 uint64_t entry, int64_t expires);
 
 /* shard_memory.c: with the shard's lock held, exclusive */
 extern bool sm_shard_make_room(const sm_engine *engine, sm_shard *shard, sm_queue queue,
@@ -217,6 +227,27 @@ sm_shard_was_of(const sm_shard *shard, uint64_t id)
 {
 	sm_fence_acquire();
 	return sm_load(&shard->id) == id;
+}
+
+/* The same of one of a map's shards, by its number in the fixed table. */
+static inline bool
+sm_map_had(const sm_map *map, uint32_t number)
+{
+	return sm_shard_was_of(&map->engine->shards[number], map->id);
+}
+
+/* The number behind a map's last shard. */
+static inline uint32_t
+sm_map_end(const sm_map *map)
+{
+	return map->first_shard + (1U << map->shard_bits);
+}
+
+/* The state that is this map's as long as its first shard is. */
+static inline sm_map_state *
+sm_map_state_of(const sm_map *map)
+{
+	return &map->engine->shards[map->first_shard].state;
 }
 
 static inline sm_map_state *

@@ -46,8 +46,8 @@
 #define SWEEP_SEARCHES 8
 #define SWEEP_SEGMENTS 64
 
-/* Pages of an index that was replaced, given back in one go. */
-#define RETIRED_PAGES 64
+/* Pages of an index that was replaced, or of what was kept, given back in one go. */
+#define RECLAIM_PAGES 64
 
 /* Where an entry is known from. */
 typedef struct home
@@ -614,9 +614,9 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 
 		more = sm_load(&shard->id) == id;
 		if (more && shard->retired.pages > 0)
-			sm_index_free(&engine->arena, &shard->retired, RETIRED_PAGES);
+			sm_index_free(&engine->arena, &shard->retired, RECLAIM_PAGES);
 		else if (more && shard->kept.lost && sm_shard_kept_pages(shard) > 0)
-			sm_shard_free_kept(engine, &shard->kept, RETIRED_PAGES);
+			sm_shard_free_kept(engine, &shard->kept, RECLAIM_PAGES);
 		else if (more)
 		{
 			segment = sm_log_most_wasteful(&engine->arena, &shard->log, compact_ratio);

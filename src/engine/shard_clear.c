@@ -1,0 +1,144 @@
+/*
+ * shard_clear.c
+ *	  Taking all that a shard holds out of it: clear, destroy, and the end of an order.
+ */
+#include "shard.h"
+
+/* All that a shard holds, taken out of it. */
+typedef struct shard_contents
+{
+	sm_index indexes[3];
+	uint64_t order;
+	sm_log log;
+	sm_ghosts ghosts;
+} shard_contents;
+
+/* Takes the order out of a shard, which then has none.  Returns its root. */
+static uint64_t
+take_order(sm_shard *shard)
+{
+	uint64_t root = sm_load(&shard->order.root);
+
+	sm_store(&shard->order.root, 0);
+	shard->order.pages = 0;
+	sm_shard_set_ordered_tags(shard, 0);
+	return root;
+}
+
+/*
+ * Makes a shard keep its keys in order, at once if it has none, or no longer.
+ * Returns false if the shard is not that map's.
+ */
+bool
+sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint64_t id,
+					 bool ordered)
+{
+	sm_shard *shard = sm_shard_lock(engine, number);
+	bool is_there = sm_load(&shard->id) == id;
+	uint64_t order = 0;
+
+	if (is_there && !ordered)
+		order = take_order(shard);
+	else if (is_there && sm_load(&shard->entries) == 0)
+		sm_shard_set_ordered_tags(shard, SM_ALL_TAGS);
+	sm_shard_unlock(engine, number);
+
+	sm_order_free(&engine->arena, order);
+	return is_there;
+}
+
+/*
+ * Takes a shard's contents out of it, under its lock: from here on no reader
+ * finds any of it valid, and no other writer finds it at all, so that
+ * free_contents needs no lock (R5).
+ */
+static shard_contents
+take_contents(const sm_engine *engine, sm_shard *shard)
+{
+	shard_contents contents = {.indexes = {shard->read_index, shard->dirty_index,
+										   shard->retired},
+							   .order = take_order(shard),
+							   .log = shard->log,
+							   .ghosts = shard->ghosts};
+
+	if (sm_load(&shard->id) != 0 && sm_load(&sm_state_of(engine, shard)->ordered))
+	{
+		/* an empty order is the truth as soon as the keys are gone, and no sooner */
+		sm_shard_begin_order(shard);
+		sm_shard_set_ordered_tags(shard, SM_ALL_TAGS);
+	}
+	shard->read_index = shard->dirty_index = shard->retired = (sm_index) {0};
+	shard->log = (sm_log) {0};
+	shard->ghosts = (sm_ghosts) {0};
+	shard->growing = false;
+	shard->sweeping = false;
+	if (sm_load(&shard->entries) > 0)
+		sm_shard_lose_kept(shard);
+	sm_store(&shard->earliest, (uint64_t) SM_NEVER);
+	sm_store(&shard->entries, 0);
+	sm_store(&shard->misses, 0);
+
+	/* one word after the other: a reader between them finds nothing or retries */
+	sm_shard_publish(shard, &shard->read, &shard->read_index);
+	sm_shard_publish(shard, &shard->dirty, &shard->dirty_index);
+	return contents;
+}
+
+static void
+free_contents(const sm_engine *engine, shard_contents *contents)
+{
+	sm_order_free(&engine->arena, contents->order);
+	sm_log_free(&engine->arena, &contents->log);
+	sm_ghosts_free(&engine->arena, &contents->ghosts);
+	for (int i = 0; i < 3; i++)
+		sm_index_free(&engine->arena, &contents->indexes[i], UINT64_MAX);
+}
+
+/*
+ * Gives back all that a shard without entries holds.  Returns how many pages
+ * that were.
+ */
+uint64_t
+sm_shard_free_empty(const sm_engine *engine, uint32_t number, uint64_t id)
+{
+	shard_contents contents = {0};
+	uint64_t pages = 0;
+	sm_shard *shard = sm_shard_lock(engine, number);
+
+	if (sm_load(&shard->id) == id && sm_load(&shard->entries) == 0)
+		pages = sm_shard_pages(shard) - sm_shard_kept_pages(shard);
+	if (pages > 0)
+		contents = take_contents(engine, shard);
+	sm_shard_unlock(engine, number);
+
+	free_contents(engine, &contents);
+	return pages;
+}
+
+/*
+ * Empties a shard of the map with that id, and with destroy makes it nobody's.
+ * Returns false if the shard is not that map's.
+ */
+bool
+sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destroy)
+{
+	sm_shard *shard = sm_shard_lock(engine, number);
+	shard_contents contents = {0};
+	bool is_there = sm_load(&shard->id) == id;
+	sm_kept kept = {0};
+
+	/* the id before the words: whoever sees a later word sees it gone (R1) */
+	if (is_there && destroy)
+	{
+		sm_store(&shard->id, 0);
+		kept = shard->kept;
+		shard->kept = (sm_kept) {0};
+	}
+	if (is_there)
+		contents = take_contents(engine, shard);
+	sm_shard_unlock(engine, number);
+
+	free_contents(engine, &contents);
+	sm_shard_free_kept(engine, &kept, UINT64_MAX);
+	return is_there;
+}
