@@ -99,7 +99,7 @@ sm_store_release(sm_word *word, uint64_t value)
 
 /*
  * Stands before a store into memory that was in use before, so that a reader
- * who still sees the memory's new bytes, and then issues an acquire fence,
+ * that still sees the memory's new bytes, and then issues an acquire fence,
  * also sees the version or the word that was changed to take it away.  (R5)
  */
 static inline void

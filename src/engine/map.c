@@ -148,7 +148,7 @@ sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts)
 	map->evicts = evicts;
 	unlock_state(map);
 
-	/* who is evicting now has seen the other setting: wait until it is done (M3) */
+	/* whatever is evicting now has seen the other setting: wait until it is done (M3) */
 	for (uint32_t i = map->first_shard + 1; stops && i < sm_map_end(map); i++)
 	{
 		const sm_shard *shard = sm_shard_lock(map->engine, i);

@@ -3,7 +3,7 @@
  *	  Marks: how often an entry was used since eviction last came by.
  *
  * A mark is a byte of an array outside the arena, found by the entry's offset,
- * so that a reader who marks an entry that is no longer there does no harm:
+ * so that a reader that marks an entry that is no longer there does no harm:
  * some other entry looks better than it is.  Small neighbours share one.
  *
  * A mark stops at SM_MARK_MAX: the readers of a hot key soon write no more

@@ -18,7 +18,7 @@
 #include "ghost.h"
 #include "index.h"
 #include "log.h"
-#include "lookup.h"
+#include "chain.h"
 #include "map.h"
 #include "order.h"
 
@@ -219,7 +219,7 @@ extern bool sm_shard_evict(const sm_engine *engine, uint32_t number, uint64_t id
 
 /*
  * Is what was loaded of a shard without its lock of the map with that id?  The fence
- * puts those loads before the id's: who gives a shard away changes its id first, and a
+ * puts those loads before the id's: giving a shard away changes its id first, and a
  * release fence stands before anything that the next map stores there (R1, R5).
  */
 static inline bool

@@ -133,7 +133,7 @@ start_growth(const sm_engine *engine, sm_shard *shard)
 
 /*
  * Moves a few of read's buckets into dirty.  When none is left, dirty becomes
- * read: its word is stored there first, so that a reader who finds dirty gone
+ * read: its word is stored there first, so that a reader that finds dirty gone
  * sees the read word changed (R2).
  */
 static void

@@ -137,7 +137,7 @@ typedef struct rewrite
 } rewrite;
 
 /*
- * The marks that an entry had before the rewrite: its neighbours, who share them,
+ * The marks that an entry had before the rewrite: its neighbours, which share them,
  * may have been moved there and marked anew.
  */
 static unsigned
@@ -367,7 +367,7 @@ evict(const sm_engine *engine, sm_shard *shard, bool pressing)
 /*
  * May a write evict from its own shard?  If the map is the one to give way, by
  * its quota or in the whole arena; but a shard that has less than an even share
- * of the map leaves it to the others, who would otherwise take all it gives.
+ * of the map leaves it to the others, which would otherwise take all it gives.
  */
 static bool
 may_evict(const sm_engine *engine, const sm_shard *shard, bool exceeds)
@@ -565,7 +565,7 @@ sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id, int64_t no
 	return more;
 }
 
-/* Between two pieces, with no lock held.  Who is not patient goes on at once. */
+/* Between two pieces, with no lock held.  A caller that is not patient goes on at once. */
 static bool
 may_go_on(bool *cut_short)
 {

@@ -47,8 +47,8 @@ typedef struct index_view
 } index_view;
 
 /*
- * VALIDATE of the design: nothing has changed since the view was taken in the
- * bucket, its chain, and its entries, and they still belong to this map.
+ * Validates what was seen: nothing has changed since the view was taken in the bucket,
+ * its chain, and its entries, and they still belong to this map.
  *
  * The order is the point.  The fence puts all loads before it before the
  * version's load: if one of them saw a changed byte, the version is seen

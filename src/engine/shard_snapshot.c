@@ -5,8 +5,8 @@
  * The snapshot's owner reads the shard as all readers do, without a lock, and then
  * what was kept here.  A key that is here has changed since the snapshot, and what is
  * here holds; one that is not here was the same throughout, so the owner's reading
- * found it, as it was.  Whoever changes a key keeps it first, under the lock that he
- * has anyway, if nobody has done so before: copy-on-write, a key at a time.
+ * found it, as it was.  A writer keeps a key before it changes it, under the lock that it
+ * has anyway, if none has done so before: copy-on-write, a key at a time.
  *
  * It takes memory that is charged to the map.  Where there is none, or where somebody
  * else needs it, the snapshot is lost, and the writer goes on.

@@ -533,7 +533,7 @@ try_write(const sm_request *request, const sm_write *write, bool large)
 		value.bytes = *write->value;
 	if (large)
 	{
-		/* who has no map is not to be told to make room for it */
+		/* a handle of no map is not to be told to make room in it */
 		if (sm_load(&request->shard->id) != request->map->id)
 			return SM_GONE;
 		value.extents = sm_extents_write(arena, value.bytes.data, value.bytes.len,

@@ -1,9 +1,9 @@
 /*
- * lookup.h
+ * chain.h
  *	  Finding a key in a chain of buckets, for readers and writers alike.
  */
-#ifndef SM_LOOKUP_H
-#define SM_LOOKUP_H
+#ifndef SM_CHAIN_H
+#define SM_CHAIN_H
 
 #include "index.h"
 #include "log.h"
@@ -86,4 +86,4 @@ sm_chain_find(const sm_arena *arena, const sm_bucket **bucket, uint32_t tag,
 	return false;
 }
 
-#endif /* SM_LOOKUP_H */
+#endif /* SM_CHAIN_H */
