@@ -344,6 +344,23 @@ sm_pair_size(const sm_pair *pair)
 }
 
 /*
+ * Reads the pair at a position of a buffer, where its key and its value stay; value->len
+ * is SM_NO_VALUE if it has none there.  Returns the position of the next one.
+ */
+static inline size_t
+sm_pair_read(const sm_buffer *pairs, size_t position, sm_bytes *key, sm_bytes *value,
+			 int64_t *expires)
+{
+	const char *at = (const char *) pairs->data + position;
+	const sm_pair *pair = (const sm_pair *) at;
+
+	*key = (sm_bytes) {at + sizeof(*pair), pair->key_len};
+	*value = (sm_bytes) {at + sizeof(*pair) + sm_pad(pair->key_len), pair->value_len};
+	*expires = pair->expires;
+	return position + sm_pair_size(pair);
+}
+
+/*
  * Statistics.  What writers do is counted where they hold the lock; reads are
  * counted in the handle, and added to the map's sums by sm_flush_reads.
  */

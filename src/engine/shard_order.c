@@ -10,8 +10,7 @@
  */
 #include "shard.h"
 
-#include <assert.h>
-
+#include "pair.h"
 #include "port.h"
 
 #define MAX_TRIES 32
@@ -194,22 +193,13 @@ add_pair(const sm_request *request, uint64_t entry, ordered_batch *batch)
 	uint64_t place;
 	sm_pair pair;
 
-	if (!sm_in_arena(arena, entry, 8))
+	if (!sm_pair_of(arena, entry, &head, &pair))
 		return GARBAGE;
-	head = sm_load(sm_at(arena, entry));
 	place = sm_value_offset(entry, head);
-	pair.key_len = (uint32_t) sm_head_key_len(head);
-	pair.value_len = (uint32_t) sm_head_value_len(head);
-	pair.expires = SM_NEVER;
-	if (!sm_in_arena(arena, entry, 8 + sm_pad(pair.key_len)))
-		return GARBAGE;
-	if (head & SM_HEAD_EXPIRES)
+	if (pair.expires != SM_NEVER)
 	{
-		if (!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
-			return GARBAGE;
 		if (batch->now == 0)
 			batch->now = sm_port_now();
-		pair.expires = sm_entry_expires(arena, entry, head);
 		/* the last one that is looked at is a place to go on from */
 		if (pair.expires <= batch->now && batch->visited < MAX_VISITED)
 			return EXPIRED;
@@ -227,15 +217,13 @@ add_pair(const sm_request *request, uint64_t entry, ordered_batch *batch)
 		}
 		return NO_ROOM;
 	}
+	to = sm_pair_write(arena, entry, &pair, to);
 	if (pair.value_len != SM_NO_VALUE)
 	{
 		if (!sm_in_arena(arena, place, sm_pad(pair.value_len)))
 			return GARBAGE;
-		sm_copy_out(to + sizeof(pair) + sm_pad(pair.key_len), sm_at(arena, place),
-					pair.value_len);
+		sm_copy_out(to, sm_at(arena, place), pair.value_len);
 	}
-	*(sm_pair *) to = pair;
-	sm_copy_out(to + sizeof(pair), sm_at(arena, entry) + 1, pair.key_len);
 	batch->len += sm_pair_size(&pair);
 	batch->pairs++;
 	return ADDED;

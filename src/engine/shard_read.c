@@ -15,6 +15,7 @@
 #include <assert.h>
 
 #include "extent.h"
+#include "pair.h"
 #include "port.h"
 
 #define MAX_TRIES 32
@@ -370,34 +371,23 @@ add_pair(const sm_request *request, const index_view *view, uint64_t slot,
 	sm_pair pair;
 	size_t at = batch->need;
 
-	if (!sm_in_arena(arena, entry, 8))
+	if (!sm_pair_of(arena, entry, &head, &pair))
 		return false;
-	head = sm_load(sm_at(arena, entry));
-	pair.key_len = (uint32_t) sm_head_key_len(head);
-	pair.value_len = (uint32_t) sm_head_value_len(head);
-	if (!sm_in_arena(arena, entry, 8 + sm_pad(pair.key_len)))
-		return false;
-	pair.expires = SM_NEVER;
-	if (head & SM_HEAD_EXPIRES)
+	if (pair.expires != SM_NEVER)
 	{
-		if (!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
-			return false;
 		if (batch->now == 0)
 			batch->now = sm_port_now();
-		pair.expires = sm_entry_expires(arena, entry, head);
 		if (pair.expires <= batch->now)
 			return true;
 	}
 
 	batch->pairs++;
-	batch->need += sizeof(pair) + sm_pad(pair.key_len) + sm_pad(pair.value_len);
+	batch->need += sm_pair_size(&pair);
 	if (batch->need > batch->size)
 		return true; /* for its size only */
 	assert(batch->data != NULL);
-	*(sm_pair *) (batch->data + at) = pair;
-	sm_copy_out(batch->data + at + sizeof(pair), sm_at(arena, entry) + 1, pair.key_len);
 	return copy_value(request, view, entry, head,
-					  batch->data + at + sizeof(pair) + sm_pad(pair.key_len));
+					  sm_pair_write(arena, entry, &pair, batch->data + at));
 }
 
 /* Is exactly this slot in the chain?  Walks no further than the chain of a step that validates. */

@@ -16,6 +16,7 @@
 #include <assert.h>
 
 #include "extent.h"
+#include "pair.h"
 #include "port.h"
 
 /* Pages of a run, where an entry does not need more. */
@@ -235,33 +236,21 @@ copy_entry(const sm_arena *arena, uint64_t entry, uint64_t head, sm_buffer *pair
 		   size_t room)
 {
 	char *to = (char *) pairs->data + pairs->len;
-	sm_pair pair = {.key_len = (uint32_t) sm_head_key_len(head),
-					.value_len = (head & BORROWED) == SM_HEAD_DEAD ?
-						SM_NO_VALUE :
-						(uint32_t) sm_head_value_len(head),
-					.expires = sm_entry_expires(arena, entry, head)};
-	uint64_t run = sm_entry_extents(arena, entry, head);
-	uint64_t left = pair.value_len;
-	char *value = to + sizeof(pair) + sm_pad(pair.key_len);
+	sm_pair pair;
 
+	(void) sm_pair_of(arena, entry, &head, &pair);
+	if ((head & BORROWED) == SM_HEAD_DEAD)
+		pair.value_len = SM_NO_VALUE;
 	if (sm_pair_size(&pair) > room)
 	{
 		if (pairs->len == 0)
 			pairs->len = sm_pair_size(&pair);
 		return false;
 	}
-	*(sm_pair *) to = pair;
-	sm_copy_out(to + sizeof(pair), sm_at(arena, entry) + 1, pair.key_len);
+	to = sm_pair_write(arena, entry, &pair, to);
+	if (pair.value_len != SM_NO_VALUE)
+		sm_entry_copy_value(arena, entry, head, to);
 	pairs->len += sm_pair_size(&pair);
-	if (run == 0 && pair.value_len != SM_NO_VALUE)
-		sm_copy_out(value, sm_at(arena, sm_value_offset(entry, head)), left);
-	while (run != 0)
-	{
-		uint64_t part = sm_extent_read(arena, &run, value, left);
-
-		value += part;
-		left -= part;
-	}
 	return true;
 }
 

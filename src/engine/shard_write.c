@@ -12,6 +12,7 @@
 #include <assert.h>
 
 #include "extent.h"
+#include "pair.h"
 #include "port.h"
 
 /* Entries with more room for a value than so many bytes are not overwritten. */
@@ -62,20 +63,7 @@ find(const sm_request *request, write_target *target)
 static void
 copy_found(const sm_request *request, const sm_found *found, void *to)
 {
-	const sm_arena *arena = &request->engine->arena;
-	uint64_t len = sm_head_value_len(found->head);
-	uint64_t run = sm_entry_extents(arena, found->entry, found->head);
-	char *bytes = to;
-
-	if (run == 0)
-		sm_copy_out(to, sm_at(arena, sm_value_offset(found->entry, found->head)), len);
-	while (run != 0)
-	{
-		uint64_t part = sm_extent_read(arena, &run, bytes, len);
-
-		bytes += part;
-		len -= part;
-	}
+	sm_entry_copy_value(&request->engine->arena, found->entry, found->head, to);
 }
 
 static bool

@@ -13,6 +13,7 @@
 #include <sched.h>
 
 #include "check.h"
+#include "port.h"
 #include "port_posix.h"
 
 #define WRITERS	   2
@@ -125,20 +126,20 @@ typedef struct owner
 static void
 take_pairs(owner *o, const sm_buffer *pairs)
 {
-	const char *at = pairs->data;
+	sm_bytes k;
+	sm_bytes value;
+	int64_t expires;
 
-	while (at < (const char *) pairs->data + pairs->len)
+	for (size_t at = 0; at < pairs->len;)
 	{
-		const sm_pair *pair = (const sm_pair *) at;
-		const char *value = (const char *) (pair + 1) + sm_pad(pair->key_len);
 		uint64_t key = UINT64_MAX;
 
-		sm_check(pair->key_len == sizeof(key), "a foreign key");
-		memcpy(&key, pair + 1, sizeof(key));
+		at = sm_pair_read(pairs, at, &k, &value, &expires);
+		sm_check(k.len == sizeof(key) && expires == SM_NEVER, "a foreign key");
+		memcpy(&key, k.data, sizeof(key));
 		sm_check(key < (uint64_t) now->nkeys, "a foreign key");
 		o->amounts[key] =
-			pair->value_len == SM_NO_VALUE ? 0 : read_amount(value, pair->value_len);
-		at += sm_pair_size(pair);
+			value.len == SM_NO_VALUE ? 0 : read_amount(value.data, value.len);
 	}
 }
 
