@@ -56,14 +56,7 @@ sm_make_buffer(sm_buffer *buffer, MemoryContext context, size_t size)
 static inline size_t
 sm_take_pair(const sm_buffer *pairs, size_t position, sm_row *row)
 {
-	const char *at = (const char *) pairs->data + position;
-	const sm_pair *pair = (const sm_pair *) at;
-
-	row->expires = pair->expires;
-	row->key = (sm_bytes) {at + sizeof(*pair), pair->key_len};
-	row->value =
-		(sm_bytes) {at + sizeof(*pair) + sm_pad(pair->key_len), pair->value_len};
-	return position + sm_pair_size(pair);
+	return sm_pair_read(pairs, position, &row->key, &row->value, &row->expires);
 }
 
 #endif /* SM_SCAN_SOURCE_H */
