@@ -45,7 +45,7 @@ typedef enum sm_plan_item
 #define SM_LOOKUPS(counts)	  ((counts)->ntuples2)
 #define SM_HITS(counts)		  ((counts)->nfiltered2)
 
-/* fdw.c */
+/* fdw_row.c */
 extern Datum sm_expiry_datum(int64 expires, bool has_ttl, bool *isnull);
 extern void sm_fill_row(const sm_types *types, const sm_row *row, bool with_value,
 						bool has_ttl, Datum *values, bool *nulls);
