@@ -10,14 +10,6 @@
 #include "call.h"
 #include "scan.h"
 
-/*
- * A column's name among the row identity columns of UPDATE and DELETE.  Maps of
- * other types, or with their columns in another order, may stand in the same tree of
- * tables.
- */
-#define SM_JUNK_NAME(column, type, number) \
-	psprintf("syncmap_%s_%u_%d", column, type, number)
-
 /* How a scan finds its rows. */
 typedef enum sm_access
 {

@@ -14,25 +14,13 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
-#include "access/sysattr.h"
-#include "access/table.h"
-#include "access/transam.h"
-#include "catalog/pg_proc.h"
-#include "catalog/pg_type.h"
 #include "executor/executor.h"
-#include "nodes/makefuncs.h"
-#include "nodes/nodeFuncs.h"
-#include "optimizer/clauses.h"
-#include "optimizer/appendinfo.h"
-#include "optimizer/optimizer.h"
-#include "optimizer/pathnode.h"
-#include "parser/parsetree.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
-#include "fdw.h"
+#include "fdw_modify.h"
 #include "options.h"
 
 typedef struct modify_state
@@ -51,13 +39,6 @@ typedef struct modify_state
 	uint64 room[4]; /* of the old key and value, and of the new value and key */
 } modify_state;
 
-/* What PlanForeignModify tells BeginForeignModify, booleans. */
-typedef enum modify_item
-{
-	COMPARES,
-	KEEPS_EXPIRY
-} modify_item;
-
 /* A row's columns, and as bytes. */
 typedef struct row_bytes
 {
@@ -65,220 +46,6 @@ typedef struct row_bytes
 	sm_bytes value;
 	int64 expires;
 } row_bytes;
-
-/* ---- planning ---- */
-
-static void
-add_identity(PlannerInfo *root, Index rtindex, Relation relation, const char *name,
-			 AttrNumber column)
-{
-	Form_pg_attribute att;
-
-	if (column == InvalidAttrNumber)
-		return;
-	att = TupleDescAttr(RelationGetDescr(relation), column - 1);
-	add_row_identity_var(root,
-						 makeVar((int) rtindex, column, att->atttypid, att->atttypmod,
-								 att->attcollation, 0),
-						 rtindex, SM_JUNK_NAME(name, att->atttypid, column));
-}
-
-/* AddForeignUpdateTargets: the row as it was read. */
-static void
-add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
-				   Relation target_relation)
-{
-	sm_types types;
-
-	sm_types_read(target_relation, &types);
-	add_identity(root, rtindex, target_relation, "key", types.key_column);
-	add_identity(root, rtindex, target_relation, "value", types.value_column);
-	add_identity(root, rtindex, target_relation, "expires", types.expires_column);
-}
-
-/*
- * May a function look at the map?  One that is immutable does not; nor do those of
- * PostgreSQL's own that run no queries, which it calls parallel safe.
- */
-static bool
-may_look(Oid function, void *context)
-{
-	return func_volatile(function) != PROVOLATILE_IMMUTABLE &&
-		(function >= FirstGenbkiObjectId ||
-		 func_parallel(function) != PROPARALLEL_SAFE);
-}
-
-/* May a function find a cast of a user's for an argument, as to_json does? */
-static bool
-may_cast(const FuncExpr *call)
-{
-	ListCell *cell;
-
-	if (func_volatile(call->funcid) == PROVOLATILE_IMMUTABLE)
-		return false;
-	foreach (cell, call->args)
-	{
-		Oid type = exprType(lfirst(cell));
-
-		if (type >= FirstNormalObjectId || type == RECORDOID)
-			return true;
-	}
-	return false;
-}
-
-/*
- * May an expression depend on the map by more than its row's columns?  By a query in it,
- * by what another query has found, which stands in a Param, or by a function.
- */
-static bool
-looks_further(Node *node, void *context)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
-		return true;
-	if (IsA(node, SubLink) || IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) ||
-		(IsA(node, FuncExpr) && may_cast((FuncExpr *) node)))
-		return true;
-	return check_functions_in_node(node, may_look, context) ||
-		expression_tree_walker(node, looks_further, context);
-}
-
-/* Does an expression use a column of the map's row, or the row as a whole? */
-static bool
-uses_column(Node *expr, Index rtindex, AttrNumber column)
-{
-	Bitmapset *attrs = NULL;
-
-	pull_varattnos(expr, rtindex, &attrs);
-	return bms_is_member(column - FirstLowInvalidHeapAttributeNumber, attrs) ||
-		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attrs);
-}
-
-/* Does an expression use a column other than the key of the row as it was? */
-static bool
-uses_old_row(Node *node, void *key)
-{
-	if (node == NULL)
-		return false;
-	if (IsA(node, Var) && SM_IS_OLD((Var *) node) &&
-		((Var *) node)->varattno != *(AttrNumber *) key)
-		return true;
-	return expression_tree_walker(node, uses_old_row, key);
-}
-
-/*
- * Is anything but the key used in the conditions, or in what an UPDATE sets?  What can't
- * be told counts as used.
- */
-static bool
-looks_at_pairs(PlannerInfo *root, Index rtindex, AttrNumber key)
-{
-	RelOptInfo *rel = root->simple_rel_array[rtindex];
-	Bitmapset *attrs = NULL;
-	ListCell *cell;
-
-	if (rel->reloptkind != RELOPT_BASEREL || bms_num_members(root->all_baserels) > 1 ||
-		root->parse->hasSubLinks || root->parse->cteList != NIL)
-		return true;
-	foreach (cell, rel->baserestrictinfo)
-	{
-		Node *clause = (Node *) lfirst_node(RestrictInfo, cell)->clause;
-
-		if (looks_further(clause, NULL))
-			return true;
-		pull_varattnos(clause, rtindex, &attrs);
-	}
-	foreach (cell, root->processed_tlist)
-	{
-		TargetEntry *target = lfirst_node(TargetEntry, cell);
-
-		/* junk is the row's identity, and queries that several columns are set to */
-		if (looks_further((Node *) target->expr, NULL))
-			return true;
-		if (!target->resjunk)
-			pull_varattnos((Node *) target->expr, rtindex, &attrs);
-	}
-	attrs = bms_del_member(attrs, key - FirstLowInvalidHeapAttributeNumber);
-	attrs =
-		bms_del_member(attrs,
-					   TableOidAttributeNumber - FirstLowInvalidHeapAttributeNumber);
-	return !bms_is_empty(attrs);
-}
-
-/* Do triggers see the rows as they were? */
-static bool
-has_triggers(Relation relation, CmdType operation)
-{
-	const TriggerDesc *triggers = relation->trigdesc;
-
-	if (triggers == NULL)
-		return false;
-	return operation == CMD_UPDATE ?
-		triggers->trig_update_before_row || triggers->trig_update_after_row :
-		triggers->trig_delete_before_row || triggers->trig_delete_after_row;
-}
-
-/*
- * Does an UPDATE store, or show, something that it has read and does not set?  When the
- * pair expires can be left as it is, unless the key is another one then.
- */
-static bool
-hands_on(const Query *parse, const List *sets, Index rtindex, const sm_types *types)
-{
-	AttrNumber expires = types->expires_column;
-	AttrNumber key = types->key_column;
-
-	if (!list_member_int(sets, types->value_column) ||
-		uses_old_row((Node *) parse->returningList, &key))
-		return true;
-	return expires != InvalidAttrNumber && !list_member_int(sets, expires) &&
-		(list_member_int(sets, key) ||
-		 uses_column((Node *) parse->returningList, rtindex, expires) ||
-		 uses_column((Node *) parse->withCheckOptions, rtindex, expires));
-}
-
-/* Must a pair be what it was when it was read? */
-static bool
-must_compare(PlannerInfo *root, const ModifyTable *plan, Index rtindex, int number,
-			 Relation relation, const sm_types *types)
-{
-	if (has_triggers(relation, plan->operation))
-		return true;
-	if (plan->operation == CMD_DELETE && plan->returningLists != NIL)
-		return true;
-	if (plan->operation == CMD_UPDATE &&
-		hands_on(root->parse, list_nth(plan->updateColnosLists, number), rtindex,
-				 types))
-		return true;
-	return looks_at_pairs(root, rtindex, types->key_column);
-}
-
-/* PlanForeignModify: see modify_item. */
-static List *
-plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
-			int subplan_index)
-{
-	bool compares = false;
-	bool keeps_expiry = false;
-
-	if (plan->operation != CMD_INSERT)
-	{
-		Relation relation =
-			table_open(planner_rt_fetch(resultRelation, root)->relid, NoLock);
-		sm_types types;
-
-		sm_types_read(relation, &types);
-		compares =
-			must_compare(root, plan, resultRelation, subplan_index, relation, &types);
-		keeps_expiry = plan->operation == CMD_UPDATE && !compares &&
-			types.expires_column != InvalidAttrNumber &&
-			!list_member_int(list_nth(plan->updateColnosLists, subplan_index),
-							 types.expires_column);
-		table_close(relation, NoLock);
-	}
-	return list_make2(makeInteger(compares), makeInteger(keeps_expiry));
-}
 
 /* ---- rows as bytes ---- */
 
@@ -557,8 +324,8 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 	state->ignores_conflicts = plan->onConflictAction == ONCONFLICT_NOTHING;
 	state->returns = plan->returningLists != NIL || plan->withCheckOptionLists != NIL ||
 		returns_rows(result);
-	state->compares = intVal(list_nth(fdw_private, COMPARES)) != 0;
-	state->keeps_expiry = intVal(list_nth(fdw_private, KEEPS_EXPIRY)) != 0;
+	state->compares = intVal(list_nth(fdw_private, SM_MODIFY_COMPARES)) != 0;
+	state->keeps_expiry = intVal(list_nth(fdw_private, SM_MODIFY_KEEPS_EXPIRY)) != 0;
 	if (plan->operation == CMD_INSERT)
 		return;
 
@@ -763,8 +530,8 @@ is_updatable(Relation relation)
 void
 sm_fdw_modify_routines(FdwRoutine *routine)
 {
-	routine->AddForeignUpdateTargets = add_update_targets;
-	routine->PlanForeignModify = plan_modify;
+	routine->AddForeignUpdateTargets = sm_fdw_add_update_targets;
+	routine->PlanForeignModify = sm_fdw_plan_modify;
 	routine->BeginForeignModify = begin_modify;
 	routine->ExecForeignInsert = exec_insert;
 	routine->ExecForeignUpdate = exec_update;
