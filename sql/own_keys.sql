@@ -34,6 +34,30 @@ BEGIN
 	RETURN statement || ': ' || CASE WHEN found[1] = found[2] THEN found[1] ELSE found[1] || ', but the map: ' || found[2] END;
 END $$;
 
+-- where the lookup has its turn after rows were written, or again and again
+SELECT on_both($$INSERT INTO $m SELECT 'b', '1' UNION ALL SELECT key || 'x', value FROM $m WHERE key = 'b'$$);
+SELECT on_both($$INSERT INTO $m SELECT 'b', '1' UNION ALL SELECT key || 'x', value FROM $m WHERE key = ANY ('{b,c}')$$);
+SELECT on_both($$INSERT INTO $m SELECT 'k' || g, CASE WHEN g > 2 THEN coalesce((SELECT value FROM $m WHERE key = 'k1'), 'none') ELSE 'v' END FROM generate_series(1, 3) g$$);
+SELECT on_both($$UPDATE $m SET key = key || 'x', value = CASE key WHEN 'z' THEN coalesce((SELECT value FROM $m WHERE key = 'ax'), 'none') ELSE value END WHERE key = ANY ('{a,z}')$$);
+SET enable_material = off;
+SELECT on_both($$INSERT INTO $m SELECT 'k' || g, coalesce(x.value, 'none') || g FROM generate_series(1, 3) g LEFT JOIN $m x ON x.key = 'k1'$$);
+RESET enable_material;
+SELECT on_both($$WITH w AS (INSERT INTO $m VALUES ('b', '1') RETURNING key) INSERT INTO $n SELECT 5, count((SELECT value FROM $m WHERE key = w.key)) FROM w$$);
+CREATE TABLE parent (key text COLLATE "C", value text);
+CREATE FOREIGN TABLE heir () INHERITS (parent) SERVER syncmap;
+CREATE TABLE next (key text, next text);
+INSERT INTO next VALUES ('a', 'b'), ('b', 'c'), ('c', 'd');
+INSERT INTO heir VALUES ('a', '1');
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_material = off;
+UPDATE parent SET key = next.next FROM next WHERE next.key = parent.key;
+TABLE heir;
+RESET enable_hashjoin;
+RESET enable_mergejoin;
+RESET enable_material;
+DROP TABLE next, parent CASCADE;
+
 SELECT on_both($$UPDATE $m SET key = CASE key WHEN 'a' THEN 'b' WHEN 'b' THEN 'c' ELSE 'd' END WHERE key = ANY ('{a,b,c}')$$);
 SELECT on_both($$UPDATE $m SET key = key || '1', value = value || '+' WHERE key IN ('a', 'a1', 'a11')$$);
 SELECT on_both($$UPDATE $m SET key = key || '1' WHERE key = ANY (ARRAY(SELECT 'a' || repeat('1', i) FROM generate_series(0, 3) i))$$);

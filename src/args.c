@@ -181,11 +181,14 @@ sm_site_key(sm_args *args, Datum key)
 
 	if (site->key == NULL || (args->many && site->key_from != args->key_type))
 	{
-		site->key_from =
-			args->many ? args->key_type : sm_argument_type(args->fcinfo, 1);
+		Oid from = args->many ? args->key_type : sm_argument_type(args->fcinfo, 1);
+
+		/* nothing is remembered of a conversion that there is not */
+		site->key = NULL;
 		site->key_as_is = false;
-		site->key = sm_argument_input(site->relid, "key", site->key_from,
-									  site->types.key_type, -1, site->context);
+		site->key = sm_argument_input(site->relid, "key", from, site->types.key_type,
+									  -1, site->context);
+		site->key_from = from;
 		site->key_as_is = sm_input_is_none(site->key);
 	}
 	return sm_key_bytes(site->types.key_type, convert(args, site->key, key),
@@ -200,11 +203,13 @@ sm_site_value(sm_args *args, int n, Datum value)
 
 	if (site->value == NULL || (args->many && site->value_from != args->value_type))
 	{
-		site->value_from =
-			args->many ? args->value_type : sm_argument_type(args->fcinfo, n);
-		site->value = sm_argument_input(site->relid, "value", site->value_from,
-										site->types.value_type,
-										site->types.value_typmod, site->context);
+		Oid from = args->many ? args->value_type : sm_argument_type(args->fcinfo, n);
+
+		site->value = NULL;
+		site->value =
+			sm_argument_input(site->relid, "value", from, site->types.value_type,
+							  site->types.value_typmod, site->context);
+		site->value_from = from;
 	}
 	return sm_value_bytes(&site->types, convert(args, site->value, value),
 						  &args->room[n - 1]);

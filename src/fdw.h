@@ -25,17 +25,16 @@ typedef enum sm_plan_item
 	SM_PLAN_VALUES,		/* are values asked for? */
 	SM_PLAN_DESCENDING, /* a range only */
 	SM_PLAN_STRATEGIES, /* a range only: of the clauses' operators, a list */
-	SM_PLAN_JOINED		/* a lookup by what is joined: see shown_clauses */
+	SM_PLAN_JOINED,		/* a lookup by what is joined: see shown_clauses */
+	SM_PLAN_PUTS_KEYS	/* may the statement put keys into the map? */
 } sm_plan_item;
 
 /*
  * EXPLAIN's counts of lookups and hits stand where PostgreSQL adds up what parallel
  * workers have counted, and shows nothing of its own for a foreign scan.
  */
-#define SM_COUNT_LOOKUP(node) InstrCountTuples2(node, 1)
-#define SM_COUNT_HIT(node)	  InstrCountFiltered2(node, 1)
-#define SM_LOOKUPS(counts)	  ((counts)->ntuples2)
-#define SM_HITS(counts)		  ((counts)->nfiltered2)
+#define SM_LOOKUPS(counts) ((counts)->ntuples2)
+#define SM_HITS(counts)	   ((counts)->nfiltered2)
 
 /* fdw_row.c */
 extern Datum sm_expiry_datum(int64 expires, bool has_ttl, bool *isnull);
@@ -51,6 +50,7 @@ extern ForeignScan *sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel,
 								List *scan_clauses, Plan *outer_plan);
 
 /* fdw_scan.c */
+extern bool sm_has_exec_param(Node *node, void *context);
 extern void sm_fdw_begin_scan(ForeignScanState *node, int eflags);
 extern TupleTableSlot *sm_fdw_next(ForeignScanState *node);
 extern void sm_fdw_rescan(ForeignScanState *node);

@@ -66,13 +66,13 @@ may_look(Oid function, void *context)
 
 /* May a function find a cast of a user's for an argument, as to_json does? */
 static bool
-may_cast(const FuncExpr *call)
+may_cast(Oid function, const List *args)
 {
 	ListCell *cell;
 
-	if (func_volatile(call->funcid) == PROVOLATILE_IMMUTABLE)
+	if (func_volatile(function) == PROVOLATILE_IMMUTABLE)
 		return false;
-	foreach (cell, call->args)
+	foreach (cell, args)
 	{
 		Oid type = exprType(lfirst(cell));
 
@@ -94,7 +94,10 @@ looks_further(Node *node, void *context)
 	if (IsA(node, Param) && ((Param *) node)->paramkind != PARAM_EXTERN)
 		return true;
 	if (IsA(node, SubLink) || IsA(node, SubPlan) || IsA(node, AlternativeSubPlan) ||
-		(IsA(node, FuncExpr) && may_cast((FuncExpr *) node)))
+		(IsA(node, FuncExpr) &&
+		 may_cast(((FuncExpr *) node)->funcid, ((FuncExpr *) node)->args)) ||
+		(IsA(node, OpExpr) &&
+		 may_cast(get_opcode(((OpExpr *) node)->opno), ((OpExpr *) node)->args)))
 		return true;
 	return check_functions_in_node(node, may_look, context) ||
 		expression_tree_walker(node, looks_further, context);

@@ -15,6 +15,7 @@
 #include "access/transam.h"
 #include "access/stratnum.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
 #include "miscadmin.h"
@@ -50,10 +51,68 @@
 typedef struct plan_info
 {
 	sm_types types;
-	Oid family;	  /* of the operators that compare keys */
-	bool ordered; /* the map keeps them so */
-	double seeks; /* what a range costs before its first row, in rows */
+	Oid family;		/* of the operators that compare keys */
+	bool ordered;	/* the map keeps them so */
+	bool puts_keys; /* the statement may put some into the map that it reads */
+	double seeks;	/* what a range costs before its first row, in rows */
 } plan_info;
+
+/* Does a query set a column, or may a trigger that runs before? */
+static bool
+may_set(const Query *query, Oid relid, AttrNumber column)
+{
+	Relation relation = table_open(relid, NoLock);
+	bool may = relation->trigdesc != NULL && relation->trigdesc->trig_update_before_row;
+	ListCell *cell;
+
+	table_close(relation, NoLock);
+	foreach (cell, query->targetList)
+	{
+		TargetEntry *target = lfirst_node(TargetEntry, cell);
+
+		may = may || (!target->resjunk && target->resno == column);
+	}
+	return may;
+}
+
+/* May a query put keys into the map, of itself or by one of its CTEs? */
+static bool
+may_put_keys(const Query *query, Oid relid, AttrNumber key)
+{
+	ListCell *cell;
+
+	if (query->commandType == CMD_INSERT || query->commandType == CMD_UPDATE)
+	{
+		const RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
+
+		if (target->relid == relid &&
+			(query->commandType == CMD_INSERT || may_set(query, relid, key)))
+			return true;
+		/* of a partitioned table, or one that others inherit from, it may be any part */
+		if (get_rel_relkind(target->relid) == RELKIND_PARTITIONED_TABLE &&
+			get_rel_relispartition(relid))
+			return true;
+		if (target->inh && has_superclass(relid))
+			return true;
+	}
+	foreach (cell, query->cteList)
+	{
+		const Query *part =
+			(const Query *) lfirst_node(CommonTableExpr, cell)->ctequery;
+
+		if (part->commandType != CMD_SELECT && may_put_keys(part, relid, key))
+			return true;
+	}
+	return false;
+}
+
+static const Query *
+top_query(const PlannerInfo *root)
+{
+	while (root->parent_root != NULL)
+		root = root->parent_root;
+	return root->parse;
+}
 
 /* GetForeignRelSize.  Makes no map: whether the query may run is not known yet. */
 void
@@ -68,6 +127,8 @@ sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	info->ordered =
 		ref->map.id == SM_NO_MAP ? ref->ordered : sm_map_is_ordered(&ref->map);
 	info->seeks = 1 << ref->map.shard_bits;
+	info->puts_keys =
+		may_put_keys(top_query(root), foreigntableid, ref->types.key_column);
 	baserel->fdw_private = info;
 
 	baserel->tuples = Max((double) sm_map_entries(&ref->map), LEAST_ROWS);
@@ -427,73 +488,6 @@ consider_join_clause(PlannerInfo *root, RelOptInfo *rel, RestrictInfo *rinfo,
 	add_lookup_path(root, rel, lookup, outer);
 }
 
-/* Does a query set a column, or may a trigger that runs before? */
-static bool
-may_set(const Query *query, Oid relid, AttrNumber column)
-{
-	Relation relation = table_open(relid, NoLock);
-	bool may = relation->trigdesc != NULL && relation->trigdesc->trig_update_before_row;
-	ListCell *cell;
-
-	table_close(relation, NoLock);
-	foreach (cell, query->targetList)
-	{
-		TargetEntry *target = lfirst_node(TargetEntry, cell);
-
-		may = may || (!target->resjunk && target->resno == column);
-	}
-	return may;
-}
-
-/*
- * May the statement put keys into the map while it looks some up?  Those of an array are
- * looked up before (fdw_scan.c), but a lookup by what is joined has its turn when rows
- * have been written.
- */
-static bool
-may_put_keys(PlannerInfo *root, RelOptInfo *rel, Oid relid)
-{
-	const plan_info *info = rel->fdw_private;
-	const Query *query;
-	Oid target;
-
-	while (root->parent_root != NULL)
-		root = root->parent_root;
-	query = root->parse;
-	if (query->hasModifyingCTE)
-		return true;
-	if (query->commandType != CMD_INSERT && query->commandType != CMD_UPDATE)
-		return false;
-	target = rt_fetch(query->resultRelation, query->rtable)->relid;
-	if (target == relid)
-		return query->commandType == CMD_INSERT ||
-			may_set(query, relid, info->types.key_column);
-	/* of a partitioned table, the map may be any part */
-	return get_rel_relkind(target) == RELKIND_PARTITIONED_TABLE &&
-		get_rel_relispartition(relid);
-}
-
-/* May an expression be another value at a rescan?  What a query of its own gives is not. */
-static bool
-changes_at_rescan(Node *node, PlannerInfo *root)
-{
-	ListCell *cell;
-
-	if (node == NULL)
-		return false;
-	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
-	{
-		foreach (cell, root->init_plans)
-		{
-			if (list_member_int(lfirst_node(SubPlan, cell)->setParam,
-								((Param *) node)->paramid))
-				return false;
-		}
-		return true;
-	}
-	return expression_tree_walker(node, changes_at_rescan, root);
-}
-
 /*
  * GetForeignPaths: a scan, a lookup, and lookups by what is joined, unless these could
  * meet keys that the statement itself has put.
@@ -505,10 +499,11 @@ sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	Expr *lookup = find_lookup(root, baserel, baserel->baserestrictinfo, &rinfo);
 	List *clauses = baserel->joininfo;
 	List *seen = NIL;
-	bool puts_keys = may_put_keys(root, baserel, foreigntableid);
+	const plan_info *info = baserel->fdw_private;
 	ListCell *cell;
 
-	if (puts_keys && changes_at_rescan((Node *) lookup, root))
+	/* these are looked up before the first row is written, see fdw_scan.c */
+	if (info->puts_keys && sm_has_exec_param((Node *) lookup, NULL))
 		lookup = NULL;
 	/* a plan may be kept while the map grows, so no scan where a lookup will do */
 	if (lookup != NULL)
@@ -523,7 +518,7 @@ sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 		consider_range(root, baserel);
 	}
 
-	if (puts_keys)
+	if (info->puts_keys)
 		return;
 	if (baserel->has_eclass_joins)
 		clauses = list_concat_copy(
@@ -590,6 +585,7 @@ ForeignScan *
 sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 			ForeignPath *best_path, List *tlist, List *scan_clauses, Plan *outer_plan)
 {
+	const plan_info *info = baserel->fdw_private;
 	List *private = best_path->fdw_private;
 	sm_access access = private == NIL ? SM_SCAN : (sm_access) intVal(linitial(private));
 	List *exprs = NIL;
@@ -624,9 +620,9 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 
 	/* what is known is no filter, but is one when a row that waited is looked at again */
 	recheck = access == SM_LOOKUP ? exprs : extract_actual_clauses(known, false);
-	return make_foreignscan(tlist, quals, baserel->relid, exprs,
-							list_make5(makeInteger(access),
-									   makeBoolean(needs_value(baserel, quals)),
-									   descending, strategies, joined),
-							NIL, recheck, outer_plan);
+	private = list_make5(makeInteger(access), makeBoolean(needs_value(baserel, quals)),
+						 descending, strategies, joined);
+	private = lappend(private, makeBoolean(info->puts_keys));
+	return make_foreignscan(tlist, quals, baserel->relid, exprs, private, NIL, recheck,
+							outer_plan);
 }

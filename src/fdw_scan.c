@@ -12,7 +12,6 @@
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
 #include "nodes/nodeFuncs.h"
-#include "parser/parsetree.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -43,13 +42,14 @@ typedef struct scan_state
 	ExprState *operand;
 	Oid operand_type; /* of one key */
 	bool is_array;
-	bool collects; /* before the first row is given */
-	sm_bytes one;  /* where there is only one, perhaps in room */
+	sm_bytes one; /* where there is only one, perhaps in room */
 	uint64 room;
 	sm_bytes *keys;
 	int nkeys;
 	int next;
-	sm_rows *collected; /* what an array found, all of it before the first row */
+	uint64 lookups; /* and what they found, not counted yet */
+	uint64 hits;
+	sm_rows *collected; /* what was found, if all of it was looked up at the start */
 } scan_state;
 
 /* A clause that bounds a range. */
@@ -83,15 +83,15 @@ begin_lookup(ForeignScanState *node, scan_state *state, Node *clause)
 	}
 }
 
-/* May the expression give something else after a rescan? */
-static bool
-has_exec_param(Node *node, void *context)
+/* Does an expression depend on a parameter of the plan, which may change at a rescan? */
+bool
+sm_has_exec_param(Node *node, void *context)
 {
 	if (node == NULL)
 		return false;
 	if (IsA(node, Param) && ((Param *) node)->paramkind == PARAM_EXEC)
 		return true;
-	return expression_tree_walker(node, has_exec_param, context);
+	return expression_tree_walker(node, sm_has_exec_param, context);
 }
 
 static void
@@ -111,7 +111,7 @@ begin_range(ForeignScanState *node, scan_state *state, const ForeignScan *plan)
 		bound->type = exprType((Node *) operand);
 		bound->strategy = lfirst_int(strategy);
 		state->bounds = lappend(state->bounds, bound);
-		state->bounds_change |= has_exec_param((Node *) operand, NULL);
+		state->bounds_change |= sm_has_exec_param((Node *) operand, NULL);
 	}
 	state->evaluation = make_context();
 }
@@ -213,49 +213,6 @@ evaluate_range(ForeignScanState *node, scan_state *state, sm_bounds *bounds)
 	return possible;
 }
 
-/* Does an UPDATE set the key of any of its tables? */
-static bool
-sets_keys(const ModifyTable *plan, AttrNumber key)
-{
-	ListCell *cell;
-
-	foreach (cell, plan->updateColnosLists)
-	{
-		if (list_member_int(lfirst(cell), key))
-			return true;
-	}
-	return false;
-}
-
-/*
- * May the statement put keys into the map that it reads here?  It would meet them
- * again (the Halloween problem).  A trigger may set any key.
- */
-static bool
-meets_its_own_keys(const ForeignScanState *node, const scan_state *state)
-{
-	const PlannedStmt *stmt = node->ss.ps.state->es_plannedstmt;
-	Relation relation = node->ss.ss_currentRelation;
-	ListCell *cell;
-
-	if (!stmt->hasModifyingCTE &&
-		(stmt->commandType == CMD_DELETE ||
-		 (stmt->commandType == CMD_UPDATE && IsA(stmt->planTree, ModifyTable) &&
-		  !sets_keys((const ModifyTable *) stmt->planTree, state->types.key_column) &&
-		  (relation->trigdesc == NULL || !relation->trigdesc->trig_update_before_row))))
-		return false;
-	foreach (cell, stmt->resultRelations)
-	{
-		Oid target = rt_fetch(lfirst_int(cell), stmt->rtable)->relid;
-
-		if (target == state->relid ||
-			(relation->rd_rel->relispartition &&
-			 get_rel_relkind(target) == RELKIND_PARTITIONED_TABLE))
-			return true;
-	}
-	return false;
-}
-
 /*
  * Makes a scan, of all keys or of a range, in the map as it is by now: bounds may have
  * run somebody's code, and so may have whatever came between BEGIN and this.
@@ -310,35 +267,6 @@ take_snapshot(ForeignScanState *node, scan_state *state)
 	make_scan(node, state, true, &bounds, max_rows);
 	if (max_rows > 0)
 		sm_scan_take_snapshot(&state->scan);
-}
-
-/* BeginForeignScan. */
-void
-sm_fdw_begin_scan(ForeignScanState *node, int eflags)
-{
-	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
-	scan_state *state;
-
-	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
-		return;
-	node->fdw_state = state = palloc0(sizeof(scan_state));
-	state->relid = RelationGetRelid(node->ss.ss_currentRelation);
-	state->call.ref = sm_ref_get(state->relid, 0);
-	state->types = state->call.ref->types;
-	state->call.version = state->call.ref->version;
-	state->has_ttl = state->call.ref->has_ttl;
-	state->with_value = boolVal(list_nth(plan->fdw_private, SM_PLAN_VALUES));
-	state->access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
-	if (state->access == SM_LOOKUP)
-		begin_lookup(node, state, linitial(plan->fdw_exprs));
-	else if (state->access == SM_RANGE)
-		begin_range(node, state, plan);
-	if (!meets_its_own_keys(node, state))
-		return;
-	if (state->access == SM_LOOKUP)
-		state->collects = state->is_array;
-	else
-		take_snapshot(node, state);
 }
 
 /* ---- lookups ---- */
@@ -429,7 +357,7 @@ next_lookup(ForeignScanState *node, scan_state *state, sm_row *row)
 
 		CHECK_FOR_INTERRUPTS();
 		row->key = state->keys[i];
-		SM_COUNT_LOOKUP(node);
+		state->lookups++;
 		if (row->key.len > SM_MAX_KEY)
 			continue;
 		sm_call_begin(call, state->relid, &state->types);
@@ -443,7 +371,7 @@ next_lookup(ForeignScanState *node, scan_state *state, sm_row *row)
 			;
 		if (call->status == SM_FOUND)
 		{
-			SM_COUNT_HIT(node);
+			state->hits++;
 			row->value = (sm_bytes) {call->value.data, call->value.len};
 			return true;
 		}
@@ -452,32 +380,72 @@ next_lookup(ForeignScanState *node, scan_state *state, sm_row *row)
 }
 
 /*
- * The next row that an array of keys found.  All were looked up when the first was asked
- * for, so none of them is what the statement itself has put.
+ * Looks all keys up and keeps what is found, for a statement that may put some of them.
+ * They do not depend on a parameter, so this holds for every rescan.
  */
-static bool
-next_collected(ForeignScanState *node, scan_state *state, sm_row *row)
+static void
+collect(ForeignScanState *node, scan_state *state)
 {
-	bool label;
+	sm_scan_spec spec = {.rewinds = true, .max_rows = SM_ALL_ROWS};
+	MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
+	sm_row row;
 
-	if (state->collected == NULL)
+	state->collected = sm_rows_make(&spec, false);
+	MemoryContextSwitchTo(old);
+	while (next_lookup(node, state, &row))
 	{
-		sm_scan_spec spec = {.rewinds = true, .max_rows = SM_ALL_ROWS};
-		MemoryContext old = MemoryContextSwitchTo(node->ss.ps.state->es_query_cxt);
-
-		state->collected = sm_rows_make(&spec, false);
-		MemoryContextSwitchTo(old);
-		while (next_lookup(node, state, row))
-		{
-			sm_rows_put(state->collected, row, false);
-			sm_call_free_value(&state->call);
-		}
-		sm_rows_finish(state->collected);
+		sm_rows_put(state->collected, &row, false);
+		sm_call_free_value(&state->call);
 	}
-	return sm_rows_next(state->collected, row, &label);
+	sm_rows_finish(state->collected);
 }
 
 /* ---- what the executor calls ---- */
+
+/* BeginForeignScan. */
+void
+sm_fdw_begin_scan(ForeignScanState *node, int eflags)
+{
+	ForeignScan *plan = (ForeignScan *) node->ss.ps.plan;
+	scan_state *state;
+
+	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
+		return;
+	node->fdw_state = state = palloc0(sizeof(scan_state));
+	state->relid = RelationGetRelid(node->ss.ss_currentRelation);
+	state->call.ref = sm_ref_get(state->relid, 0);
+	state->types = state->call.ref->types;
+	state->call.version = state->call.ref->version;
+	state->has_ttl = state->call.ref->has_ttl;
+	state->with_value = boolVal(list_nth(plan->fdw_private, SM_PLAN_VALUES));
+	state->access = (sm_access) intVal(list_nth(plan->fdw_private, SM_PLAN_ACCESS));
+	if (state->access == SM_LOOKUP)
+		begin_lookup(node, state, linitial(plan->fdw_exprs));
+	else if (state->access == SM_RANGE)
+		begin_range(node, state, plan);
+
+	/* before the statement has put any */
+	if (!boolVal(list_nth(plan->fdw_private, SM_PLAN_PUTS_KEYS)))
+		return;
+	if (state->access == SM_LOOKUP)
+		collect(node, state);
+	else
+		take_snapshot(node, state);
+}
+
+/* Adds what was looked up to EXPLAIN's counts, which are not there yet at the start. */
+static void
+count_lookups(ForeignScanState *node, scan_state *state)
+{
+	Instrumentation *counts = node->ss.ps.instrument;
+
+	if (counts != NULL)
+	{
+		SM_LOOKUPS(counts) += (double) state->lookups;
+		SM_HITS(counts) += (double) state->hits;
+	}
+	state->lookups = state->hits = 0;
+}
 
 /* IterateForeignScan, in memory that lasts for the row. */
 TupleTableSlot *
@@ -487,10 +455,11 @@ sm_fdw_next(ForeignScanState *node)
 	TupleTableSlot *slot = node->ss.ss_ScanTupleSlot;
 	sm_row row;
 	bool found;
+	bool label;
 
 	ExecClearTuple(slot);
-	if (state->access == SM_LOOKUP && state->collects)
-		found = next_collected(node, state, &row);
+	if (state->collected != NULL)
+		found = sm_rows_next(state->collected, &row, &label);
 	else if (state->access == SM_LOOKUP)
 		found = next_lookup(node, state, &row);
 	else
@@ -499,6 +468,8 @@ sm_fdw_next(ForeignScanState *node)
 			start_scan(node, state);
 		found = sm_scan_next(&state->scan, &row);
 	}
+	if (state->lookups > 0)
+		count_lookups(node, state);
 	if (!found)
 		return slot;
 
@@ -514,14 +485,11 @@ sm_fdw_rescan(ForeignScanState *node)
 {
 	scan_state *state = node->fdw_state;
 
-	if (state->collected != NULL && node->ss.ps.chgParam == NULL)
+	if (state->collected != NULL)
 	{
 		sm_rows_rewind(state->collected);
 		return;
 	}
-	if (state->collected != NULL)
-		sm_rows_end(state->collected);
-	state->collected = NULL;
 	state->evaluated = false;
 	if (state->scanning && !state->scan.source.spec.consistent)
 	{

@@ -624,7 +624,7 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 				compact(engine, shard, segment);
 			made_room |= segment != 0;
 			/* what is kept for a snapshot goes last, and only for a need */
-			if (segment == 0 && cut_short == NULL)
+			if (segment == 0 && cut_short == NULL && sm_shard_kept_pages(shard) > 0)
 				sm_shard_lose_kept(shard);
 			more = segment != 0 || (shard->kept.lost && sm_shard_kept_pages(shard) > 0);
 		}

@@ -285,6 +285,50 @@ run_plan(uint64_t ms)
 	free(room);
 }
 
+/* A shortage takes what is kept for a snapshot, and not one for which nothing is. */
+static void
+test_shortage(void)
+{
+	char room[64];
+	char bytes[4096];
+	sm_buffer pairs = {bytes, sizeof(bytes), 0};
+	sm_changes changes = {0};
+	sm_snapshot snapshot;
+	sm_map map;
+
+	now = &plans[0];
+	sm_host_create(&host, 64 << 20, 1U << now->shard_bits, -1, seed);
+	map = open_map();
+	sm_map_create(&map);
+	put(&map, 1, FIRST, room);
+	sm_check(sm_snapshot_open(&map, &snapshot) == SM_FOUND, "no snapshot was opened");
+	sm_reclaim(&map, UINT64_MAX);
+	for (uint32_t shard = 0; shard < 1U << now->shard_bits; shard++)
+	{
+		changes = (sm_changes) {0};
+		sm_check(sm_snapshot_changes(&map, &snapshot, shard, &changes, &pairs) ==
+					 SM_ABSENT,
+				 "a snapshot for which nothing was kept is lost");
+	}
+	sm_snapshot_close(&map, &snapshot);
+
+	sm_check(sm_snapshot_open(&map, &snapshot) == SM_FOUND, "no snapshot was opened");
+	put(&map, 1, FIRST + 1, room);
+	sm_reclaim(&map, UINT64_MAX);
+	for (uint32_t shard = 0; shard < 1U << now->shard_bits; shard++)
+	{
+		sm_status status;
+
+		changes = (sm_changes) {0};
+		status = sm_snapshot_changes(&map, &snapshot, shard, &changes, &pairs);
+		sm_check(status == SM_ABSENT || status == SM_NO_MEMORY,
+				 "what was kept outlives a shortage");
+	}
+	sm_snapshot_close(&map, &snapshot);
+	sm_map_destroy(&map);
+	sm_host_detach(&host);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -295,6 +339,7 @@ main(int argc, char **argv)
 	while (plans[nplans].owners > 0)
 		nplans++;
 	alarm((unsigned) seconds * 10 + 120);
+	test_shortage();
 	for (now = plans; now->owners > 0; now++)
 	{
 		sm_set_context("snapshots by %d, values of %zu bytes, seed %lu\n", now->owners,
