@@ -236,8 +236,9 @@ copy_entry(const sm_arena *arena, uint64_t entry, uint64_t head, sm_buffer *pair
 		   size_t room)
 {
 	char *to = (char *) pairs->data + pairs->len;
-	sm_pair pair;
+	sm_pair pair = {0};
 
+	/* under the lock it is no garbage: it lies in the arena */
 	(void) sm_pair_of(arena, entry, &head, &pair);
 	if ((head & BORROWED) == SM_HEAD_DEAD)
 		pair.value_len = SM_NO_VALUE;
