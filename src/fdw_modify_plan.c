@@ -220,6 +220,7 @@ sm_fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 {
 	bool compares = false;
 	bool keeps_expiry = false;
+	List *items = NIL;
 
 	if (plan->operation != CMD_INSERT)
 	{
@@ -236,5 +237,6 @@ sm_fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 							 types.expires_column);
 		table_close(relation, NoLock);
 	}
-	return list_make2(makeInteger(compares), makeInteger(keeps_expiry));
+	items = lappend(items, makeInteger(compares));
+	return lappend(items, makeInteger(keeps_expiry));
 }
