@@ -79,13 +79,8 @@ sm_wait_event(int which)
 #define SM_HAS_GENERATED(constr) ((constr)->has_generated_stored)
 #endif
 
-/* Does a collation compare bytes? */
-#if PG_VERSION_NUM >= 180000
-#define sm_collate_is_c(collation) \
-	(pg_newlocale_from_collation(collation)->collate_is_c)
-#else
-#define sm_collate_is_c(collation) lc_collate_is_c(collation)
-#endif
+/* The provider of PostgreSQL's own collations, from 17 on. */
+#define SM_PROVIDER_BUILTIN 'b'
 
 /* Is a column that of the row as it was, in RETURNING? */
 #if PG_VERSION_NUM >= 180000

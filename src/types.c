@@ -12,6 +12,8 @@
  */
 #include "compat.h"
 
+#include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
@@ -23,7 +25,7 @@
 #include "port/pg_bswap.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
-#include "utils/pg_locale.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 
@@ -230,11 +232,48 @@ sm_key_datum(Oid type, sm_bytes key)
 	}
 }
 
+/*
+ * Does the C library compare, and in its locale C, or PostgreSQL itself, which knows no
+ * other order?  Its own answer stands in a header that wants those of ICU.
+ */
+static bool
+is_c_locale(char provider, int cache, HeapTuple tuple, AttrNumber collate)
+{
+	bool isnull;
+	Datum name = SysCacheGetAttr(cache, tuple, collate, &isnull);
+
+	if (provider == SM_PROVIDER_BUILTIN)
+		return true;
+	return provider == COLLPROVIDER_LIBC && !isnull &&
+		(strcmp(TextDatumGetCString(name), "C") == 0 ||
+		 strcmp(TextDatumGetCString(name), "POSIX") == 0);
+}
+
 /* Is a collation's order that of bytes?  True for types that have none. */
 bool
 sm_is_byte_order(Oid collation)
 {
-	return !OidIsValid(collation) || sm_collate_is_c(collation);
+	int cache = COLLOID;
+	HeapTuple tuple;
+	bool result;
+
+	if (!OidIsValid(collation) || collation == C_COLLATION_OID)
+		return true;
+	if (collation == DEFAULT_COLLATION_OID)
+		cache = DATABASEOID;
+	tuple = SearchSysCache1(cache,
+							ObjectIdGetDatum(cache == DATABASEOID ? MyDatabaseId :
+																	collation));
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	if (cache == DATABASEOID)
+		result = is_c_locale(((Form_pg_database) GETSTRUCT(tuple))->datlocprovider,
+							 cache, tuple, Anum_pg_database_datcollate);
+	else
+		result = is_c_locale(((Form_pg_collation) GETSTRUCT(tuple))->collprovider,
+							 cache, tuple, Anum_pg_collation_collcollate);
+	ReleaseSysCache(tuple);
+	return result;
 }
 
 /* ---- values ---- */
