@@ -9,9 +9,6 @@
 #include "log.h"
 #include "map.h"
 
-/* A reader validates when it has followed that many links.  (R4) */
-#define SM_LINKS_BETWEEN_VALIDATIONS 16
-
 /* A slot whose entry has the key, as it was when it was loaded. */
 typedef struct sm_found
 {

@@ -181,24 +181,20 @@ sm_index_place(const sm_arena *arena, sm_index *index, uint64_t slot)
 sm_place
 sm_index_find_slot(const sm_arena *arena, const sm_index *index, uint64_t slot)
 {
-	sm_probe probe;
-	sm_bucket *bucket;
+	sm_chain_walk walk = {NULL};
+	sm_probe probe = {NULL};
 
-	if (sm_index_root(index->word) == 0 ||
-		!sm_index_probe(arena, index->word, sm_slot_tag(slot), &probe))
-		return (sm_place) {NULL, NULL};
-
-	bucket = (sm_bucket *) probe.bucket;
-	while (bucket != NULL)
+	if (sm_index_root(index->word) != 0 &&
+		sm_index_probe(arena, index->word, sm_slot_tag(slot), &probe))
+		walk.bucket = probe.bucket;
+	while (walk.bucket != NULL)
 	{
-		uint64_t last = sm_load(&bucket->slots[SM_SLOTS - 1]);
+		uint64_t other;
 
-		for (int i = 0; i < SM_SLOTS; i++)
-		{
-			if (sm_load(&bucket->slots[i]) == slot)
-				return (sm_place) {(sm_bucket *) probe.bucket, &bucket->slots[i]};
-		}
-		bucket = last & SM_LINK ? follow(arena, last) : NULL;
+		while ((other = sm_chain_next(arena, &walk)) != 0)
+			if (other == slot)
+				return (sm_place) {(sm_bucket *) probe.bucket,
+								   (sm_word *) &walk.bucket->slots[walk.next - 1]};
 	}
 	return (sm_place) {NULL, NULL};
 }

@@ -177,6 +177,43 @@ sm_index_follow(const sm_arena *arena, uint64_t link)
 	return (const sm_bucket *) sm_at(arena, offset);
 }
 
+/* A reader validates when it has followed that many links.  (R4) */
+#define SM_LINKS_BETWEEN_VALIDATIONS 16
+
+/* A walk over all slots of a chain: give it the bucket to begin at. */
+typedef struct sm_chain_walk
+{
+	const sm_bucket *bucket; /* NULL at the chain's end */
+	int next;				 /* in the bucket, behind the slot that was returned */
+	int links;				 /* followed so far */
+} sm_chain_walk;
+
+/*
+ * The next slot in use, or 0: with walk->bucket NULL at the chain's end; otherwise a
+ * reader validates before it goes on.  What it walks may be garbage, and garbage may be
+ * a ring.
+ */
+SM_INLINE uint64_t
+sm_chain_next(const sm_arena *arena, sm_chain_walk *walk)
+{
+	while (walk->bucket != NULL)
+	{
+		uint64_t slot = 0;
+
+		while (walk->next < SM_SLOTS)
+		{
+			slot = sm_load(&walk->bucket->slots[walk->next++]);
+			if (slot != 0 && !(slot & SM_LINK))
+				return slot;
+		}
+		walk->bucket = slot & SM_LINK ? sm_index_follow(arena, slot) : NULL;
+		walk->next = 0;
+		if (++walk->links % SM_LINKS_BETWEEN_VALIDATIONS == 0)
+			return 0;
+	}
+	return 0;
+}
+
 /* Where a writer found a slot.  home is NULL if it did not. */
 typedef struct sm_place
 {

@@ -142,6 +142,27 @@ sm_hash_tag(uint64_t hash)
 		(SM_ALL_TAGS - 1);
 }
 
+/*
+ * The tries of a reader, as {0} before the first one.  Each looks without a lock, and
+ * copies, and says whether what it saw was of one moment.  After some that were not,
+ * the last one is made under the shard's lock, shared.  (R6)
+ */
+typedef struct sm_tries
+{
+	int failed;
+	bool locked; /* this one is the last */
+} sm_tries;
+
+extern bool sm_tries_next(const sm_request *request, sm_tries *tries);
+
+/* Ends tries of which one has succeeded. */
+static inline void
+sm_tries_end(const sm_request *request, const sm_tries *tries)
+{
+	if (tries->locked)
+		sm_port_unlock(request->number);
+}
+
 /* shard_read.c: no lock is held, and none is taken but for the fallback */
 extern const sm_bucket *sm_shard_prefetch_home(const sm_request *request);
 extern void sm_shard_prefetch_entry(const sm_engine *engine, const sm_bucket *home,

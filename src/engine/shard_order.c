@@ -13,8 +13,6 @@
 #include "pair.h"
 #include "port.h"
 
-#define MAX_TRIES 32
-
 /* Keys that one step puts in order under the lock (W5). */
 #define STEP_KEYS 128
 
@@ -67,32 +65,29 @@ static bool
 for_keys(order_step *step, const sm_index *index, key_action action)
 {
 	const sm_arena *arena = &step->engine->arena;
-	const sm_bucket *bucket = NULL;
+	sm_chain_walk walk = {NULL};
 	sm_probe probe;
 
 	if (sm_index_root(index->word) != 0 &&
 		sm_index_probe(arena, index->word, step->low, &probe))
-		bucket = probe.bucket;
-	while (bucket != NULL)
+		walk.bucket = probe.bucket;
+	while (walk.bucket != NULL)
 	{
-		uint64_t last = 0;
+		uint64_t slot;
 
-		for (int i = 0; i < SM_SLOTS; i++)
+		while ((slot = sm_chain_next(arena, &walk)) != 0)
 		{
-			uint64_t slot = last = sm_load(&bucket->slots[i]);
 			uint64_t entry = sm_slot_entry(slot);
 			char bytes[SM_MAX_KEY];
 			sm_bytes key = {bytes, 0};
 
-			if (slot == 0 || slot & SM_LINK || sm_slot_tag(slot) < step->low ||
-				sm_slot_tag(slot) > step->high)
+			if (sm_slot_tag(slot) < step->low || sm_slot_tag(slot) > step->high)
 				continue;
 			key.len = sm_head_key_len(sm_load(sm_at(arena, entry)));
 			sm_copy_out(bytes, sm_at(arena, entry) + 1, key.len);
 			if (!action(step, key, entry))
 				return false;
 		}
-		bucket = last & SM_LINK ? sm_index_follow(arena, last) : NULL;
 	}
 	return true;
 }
@@ -304,23 +299,14 @@ sm_shard_range_ordered(const sm_request *request, const sm_span *span, uint32_t 
 					   sm_buffer *pairs)
 {
 	ordered_batch batch = {.data = pairs->data, .size = pairs->size};
-	bool done = false;
+	sm_tries tries = {0};
 
-	for (int tries = 0; tries < MAX_TRIES && !done; tries++)
+	while (!try_range(request, span, most, &batch))
 	{
-		done = try_range(request, span, most, &batch);
-		if (!done && sm_load(&request->shard->id) != request->map->id)
+		if (!sm_tries_next(request, &tries))
 			return SM_GONE;
 	}
-	if (!done)
-	{
-		sm_port_lock_shared(request->number);
-		done = sm_load(&request->shard->id) == request->map->id &&
-			copy_pairs(request, span, most, &batch);
-		sm_port_unlock(request->number);
-		if (!done)
-			return SM_GONE;
-	}
+	sm_tries_end(request, &tries);
 	pairs->len = batch.len;
 	return batch.status;
 }

@@ -276,30 +276,44 @@ finish_get(const sm_request *request, answer found)
 	return found.status;
 }
 
-/* Goes on when the first try failed: tries again, and in the end under the lock. */
+/*
+ * After a try that failed: prepares another one, and takes the lock for the last.
+ * Returns false, with no lock held, if the map is gone.
+ */
+bool
+sm_tries_next(const sm_request *request, sm_tries *tries)
+{
+	if (tries->locked)
+	{
+		sm_tries_end(request, tries);
+		return false; /* nothing else changes under the lock */
+	}
+
+	if (sm_load(&request->shard->id) != request->map->id)
+		return false;
+	pause_a_moment();
+	tries->locked = ++tries->failed == MAX_TRIES;
+	if (tries->locked)
+		sm_port_lock_shared(request->number);
+	return true;
+}
+
+/* Goes on when the first try failed. */
 static SM_NOINLINE sm_status
 get_again(const sm_request *request, sm_buffer *value, int64_t *expires)
 {
+	sm_tries tries = {0};
 	answer found;
 
-	for (int tries = 1;; tries++)
+	do
 	{
-		bool locked = tries == MAX_TRIES;
-
-		if (sm_load(&request->shard->id) != request->map->id)
+		if (!sm_tries_next(request, &tries))
 			return SM_GONE;
 		request->map->reads.retries++;
-		pause_a_moment();
-		if (locked)
-			sm_port_lock_shared(request->number);
 		found = try_get(request, value, expires);
-		if (locked)
-			sm_port_unlock(request->number);
-		if (found.how == DONE)
-			return finish_get(request, found);
-		if (locked)
-			return SM_GONE; /* nothing else changes under the lock */
-	}
+	} while (found.how != DONE);
+	sm_tries_end(request, &tries);
+	return finish_get(request, found);
 }
 
 /*
@@ -390,27 +404,20 @@ add_pair(const sm_request *request, const index_view *view, uint64_t slot,
 					  sm_pair_write(arena, entry, &pair, batch->data + at));
 }
 
-/* Is exactly this slot in the chain?  Walks no further than the chain of a step that validates. */
+/* Is exactly this slot in the chain?  The step validates the view once more. */
 static bool
 chain_has(const sm_request *request, const index_view *view, uint64_t slot)
 {
-	const sm_arena *arena = &request->engine->arena;
-	const sm_bucket *bucket = view->probe.bucket;
+	sm_chain_walk walk = {.bucket = view->probe.bucket};
 
-	for (int links = 1; bucket != NULL; links++)
+	do
 	{
-		uint64_t last = 0;
+		uint64_t other;
 
-		for (int i = 0; i < SM_SLOTS; i++)
-		{
-			last = sm_load(&bucket->slots[i]);
-			if (last == slot)
+		while ((other = sm_chain_next(&request->engine->arena, &walk)) != 0)
+			if (other == slot)
 				return true;
-		}
-		if (links % SM_LINKS_BETWEEN_VALIDATIONS == 0 && !validate(request, view))
-			return false;
-		bucket = last & SM_LINK ? sm_index_follow(arena, last) : NULL;
-	}
+	} while (walk.bucket != NULL && validate(request, view));
 	return false;
 }
 
@@ -419,30 +426,23 @@ static bool
 add_bucket(const sm_request *request, const index_view *view, const index_view *other,
 		   range_batch *batch)
 {
-	const sm_arena *arena = &request->engine->arena;
-	const sm_bucket *bucket = view->probe.bucket;
+	sm_chain_walk walk = {.bucket = view->probe.bucket};
 
-	for (int links = 1; bucket != NULL; links++)
+	do
 	{
-		uint64_t last = 0;
+		uint64_t slot;
 
-		for (int i = 0; i < SM_SLOTS; i++)
+		while ((slot = sm_chain_next(&request->engine->arena, &walk)) != 0)
 		{
-			uint64_t slot = last = sm_load(&bucket->slots[i]);
-
-			if (slot == 0 || slot & SM_LINK || sm_slot_tag(slot) < batch->low ||
-				sm_slot_tag(slot) > batch->high)
+			if (sm_slot_tag(slot) < batch->low || sm_slot_tag(slot) > batch->high)
 				continue;
 			if (other != NULL && chain_has(request, other, slot))
 				continue;
 			if (!add_pair(request, view, slot, batch))
 				return false;
 		}
-		if (links % SM_LINKS_BETWEEN_VALIDATIONS == 0 && !validate(request, view))
-			return false;
-		bucket = last & SM_LINK ? sm_index_follow(arena, last) : NULL;
-	}
-	return true;
+	} while (walk.bucket != NULL && validate(request, view));
+	return walk.bucket == NULL;
 }
 
 /*
@@ -503,19 +503,15 @@ try_range(const sm_request *request, uint32_t prefix, range_batch *batch)
 static bool
 range_step(const sm_request *request, uint32_t prefix, range_batch *batch)
 {
-	bool done = false;
+	sm_tries tries = {0};
 
-	for (int tries = 0; tries < MAX_TRIES; tries++)
+	while (!try_range(request, prefix, batch))
 	{
-		if (try_range(request, prefix, batch))
-			return true;
-		if (sm_load(&request->shard->id) != request->map->id)
+		if (!sm_tries_next(request, &tries))
 			return false;
 	}
-	sm_port_lock_shared(request->number);
-	done = try_range(request, prefix, batch);
-	sm_port_unlock(request->number);
-	return done;
+	sm_tries_end(request, &tries);
+	return true;
 }
 
 /*
