@@ -28,6 +28,9 @@ SM_FUNCTION(syncmap_reset_stats);
 #define SHARD_COLUMNS  16
 #define MEMORY_COLUMNS 8
 
+/* The views show the engine's counters up to that one. */
+#define SHOWN_COUNTERS SM_INVALIDATIONS
+
 static Datum
 bytes_datum(uint64 pages)
 {
@@ -135,7 +138,7 @@ syncmap_stat_maps(PG_FUNCTION_ARGS)
 		values[n++] = Int64GetDatum((int64) reads.hits);
 		values[n++] = Int64GetDatum((int64) (reads.gets - reads.hits));
 		values[n++] = Int64GetDatum((int64) reads.retries);
-		for (int counter = 0; counter < SM_COUNTERS; counter++)
+		for (int counter = 0; counter < SHOWN_COUNTERS; counter++)
 			values[n++] = Int64GetDatum((int64) stats.counts[counter]);
 		values[n++] = Int64GetDatum((int64) stats.entries);
 		values[n++] = Int64GetDatum((int64) stats.dirty);
@@ -180,7 +183,7 @@ syncmap_stat_shards(PG_FUNCTION_ARGS)
 				break;
 			values[n++] = ObjectIdGetDatum(list[i].relation);
 			values[n++] = Int32GetDatum((int32) shard);
-			for (int counter = 0; counter < SM_COUNTERS; counter++)
+			for (int counter = 0; counter < SHOWN_COUNTERS; counter++)
 				values[n++] = Int64GetDatum((int64) stats.counts[counter]);
 			values[n++] = Int64GetDatum((int64) stats.entries);
 			values[n++] = Int64GetDatum((int64) stats.dirty);

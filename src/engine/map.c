@@ -104,6 +104,7 @@ sm_map_create(sm_map *map)
 		assert(sm_load(&shard->id) == 0);
 		sm_store(&shard->earliest, (uint64_t) SM_NEVER);
 		assert(shard->ordered_tags == 0);
+		assert(shard->horizon == 0 && shard->stripes == 0);
 		shard->swept_earliest = SM_NEVER;
 		shard->map_shard = map->first_shard;
 		shard->map_shards = 1U << map->shard_bits;
@@ -390,4 +391,34 @@ sm_status
 sm_expire(sm_map *map, sm_bytes key, int64_t expires)
 {
 	return write_key(map, key, (sm_write) {.expire_only = true, .expires = expires});
+}
+
+sm_status
+sm_fill(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires, sm_covers_fn covers,
+		void *arg)
+{
+	sm_coherence coherence = {.covers = covers, .arg = arg};
+
+	return write_key(map, key,
+					 (sm_write) {.value = &value,
+								 .expires = expires,
+								 .coherence = &coherence});
+}
+
+sm_status
+sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence)
+{
+	sm_coherence coherence = {.fence = fence};
+
+	assert(fence != 0);
+	return write_key(map, key,
+					 (sm_write) {.expires = SM_NEVER, .coherence = &coherence});
+}
+
+sm_status
+sm_covered(sm_map *map, sm_bytes key, sm_covers_fn covers, void *arg)
+{
+	sm_request request = make_request(map, key);
+
+	return sm_shard_covered(&request, covers, arg);
 }

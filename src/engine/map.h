@@ -62,6 +62,7 @@ typedef struct sm_map
 	uint32_t first_shard;
 	uint32_t shard_bits;		   /* it has 2^shard_bits shards */
 	bool evicts;				   /* its keys may be evicted: reads leave marks */
+	bool unchecked;				   /* plain stores are allowed on a watched map, too */
 	sm_reads reads;				   /* not flushed yet, see sm_flush_reads */
 	uint8_t misses[SM_MAX_SHARDS]; /* not flushed yet, see shard.h */
 } sm_map;
@@ -94,8 +95,10 @@ typedef enum sm_status
 	SM_MISMATCH,  /* it was there with another value or expiry: not changed */
 	SM_TOO_SMALL, /* the buffer must hold buffer.len bytes */
 	SM_NO_MEMORY, /* the arena has no room for it */
-	SM_REFUSED,	  /* sm_update's function declined */
-	SM_GONE		  /* the map has been dropped */
+	SM_REFUSED,	  /* sm_update's function declined, or the fill may be too old */
+	SM_GONE,	  /* the map has been dropped */
+	SM_WATCHED,	  /* a plain store, and the map is watched */
+	SM_UNWATCHED  /* a fill or an invalidation, and the map is not watched */
 } sm_status;
 
 /*
@@ -118,7 +121,7 @@ extern size_t sm_marks_size(uint64_t arena_size);
 /*
  * A map's life.  The caller keeps which shards are free and sees to it that
  * ids are never reused (0 is none).  sm_map_create makes shards that belong to
- * no map a map's, with no quota, eviction, order, or promote_ratio of its own;
+ * no map a map's, with no quota, eviction, order, or promote_ratio of its own, not watched;
  * sm_map_destroy gives all memory back and leaves the shards to nobody: handles
  * that are still about get SM_GONE from then on, or 0 where a number is asked
  * for, and change nothing, whoever has the shards by then.
@@ -207,6 +210,70 @@ extern sm_status sm_compare_pair_and_delete(sm_map *map, sm_bytes key, sm_bytes 
 extern sm_status sm_update(sm_map *map, sm_bytes key, sm_update_fn fn, void *arg,
 						   int64_t expires);
 extern sm_status sm_expire(sm_map *map, sm_bytes key, int64_t expires);
+
+/*
+ * A map that is watched holds what its host computes from data of its own, and the host
+ * says here when that changes.  What may stand in the way of storing a value for a key is
+ * told in numbers of the host's transactions, 64 bits, which only grow, 0 being none.
+ *
+ * The host's transaction invalidates the keys that it makes old, with its number, before
+ * it becomes visible.  A fill is stored if what it was computed from covers its key: if it
+ * was taken when every transaction up to the horizon had ended, and none of the fences
+ * was in progress.  So nothing that could be older than an invalidation is stored (C3),
+ * and nothing has to be done when a transaction ends, however it does.
+ *
+ * Several keys share what stands in their way, so some fills are refused without need.  A
+ * fence that finds no place raises a horizon instead: a number that does not stand in
+ * fence is no greater than the horizon, or nothing was invalidated with it.
+ */
+#define SM_FENCES 3
+
+typedef struct sm_fences
+{
+	uint64_t horizon;
+	uint64_t fence[SM_FENCES]; /* 0: none */
+} sm_fences;
+
+/*
+ * Does what a value was computed from cover a key with these fences?  Called under the
+ * shard's lock, so it may only compute: no error, no allocation, no wait.
+ */
+typedef bool (*sm_covers_fn)(void *arg, const sm_fences *fences);
+
+/*
+ * From sm_map_watch on, every store that is not a fill, except with a handle that is
+ * unchecked, is SM_WATCHED, and changes nothing; a get_or_put that finds its key stores
+ * nothing and may be SM_FOUND.  Deletions, sm_expire, and sm_clear go on.  The horizon,
+ * which is not 0, becomes that of all keys that do not have a greater one.
+ *
+ * sm_map_unwatch forgets horizon and fences; nothing but that and sm_map_destroy does.
+ * Both return SM_FOUND or SM_GONE, and need no memory.
+ */
+extern sm_status sm_map_watch(sm_map *map, uint64_t horizon);
+extern sm_status sm_map_unwatch(sm_map *map);
+
+/*
+ * Stores a value as sm_put does if covers, asked at the moment of storing, says so.
+ * SM_FOUND and SM_ABSENT as sm_put; SM_REFUSED; SM_UNWATCHED; SM_NO_MEMORY; SM_GONE.
+ */
+extern sm_status sm_fill(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires,
+						 sm_covers_fn covers, void *arg);
+
+/*
+ * Fences a key with the number of a transaction, and takes its pair out, at one moment:
+ * SM_FOUND or SM_ABSENT, whether there was one; SM_UNWATCHED: nothing was done; SM_GONE.
+ * Never fails for memory: where there is none, the horizon of more keys is raised.
+ */
+extern sm_status sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence);
+
+/*
+ * Raises all horizons to that, and removes all keys, a shard at one moment, but not all at
+ * the same.  A map that was not watched is from then on.  SM_FOUND or SM_GONE.
+ */
+extern sm_status sm_invalidate_all(sm_map *map, uint64_t horizon);
+
+/* What covers says of a key now: SM_FOUND or SM_REFUSED; SM_UNWATCHED; SM_GONE. */
+extern sm_status sm_covered(sm_map *map, sm_bytes key, sm_covers_fn covers, void *arg);
 
 /*
  * Making room, one shard's lock at a time, until npages pages more of the arena
@@ -366,12 +433,14 @@ sm_pair_read(const sm_buffer *pairs, size_t position, sm_bytes *key, sm_bytes *v
  */
 typedef enum sm_counter
 {
-	SM_PUTS, /* values stored, by whichever call */
-	SM_DELETES,
+	SM_PUTS,	/* values stored, by whichever call */
+	SM_DELETES, /* by an invalidation of the key, too */
 	SM_EVICTIONS,
 	SM_EXPIRATIONS, /* entries taken out because they had expired */
 	SM_PROMOTIONS,	/* and completed growths */
 	SM_COMPACTIONS,
+	SM_INVALIDATIONS, /* of a key, there or not; of all keys, once */
+	SM_FILLS_REFUSED, /* because they could be older than an invalidation */
 	SM_COUNTERS
 } sm_counter;
 
@@ -383,7 +452,7 @@ typedef struct sm_shard_stats
 	uint64_t live;	  /* bytes of live entries, without extents */
 	uint64_t dead;	  /* bytes of dead ones */
 	/* pages of */
-	uint64_t index;	  /* indexes, the keys' order, ghosts; what a snapshot keeps */
+	uint64_t index;	  /* indexes, keys' order, ghosts, fences; what a snapshot keeps */
 	uint64_t young;	  /* the young queue's segments */
 	uint64_t main;	  /* the main queue's */
 	uint64_t extents; /* large values */

@@ -86,7 +86,7 @@ sm_get_shard_stats(const sm_map *map, uint32_t shard, sm_shard_stats *stats)
 		.dead = from->log.dead,
 		.index = from->read_index.pages + from->dirty_index.pages +
 			from->retired.pages + from->order.pages + sm_ghosts_pages(&from->ghosts) +
-			sm_shard_kept_pages(from),
+			sm_shard_kept_pages(from) + sm_shard_fence_pages(from),
 		.young = from->log.pages[SM_YOUNG],
 		.main = from->log.pages[SM_MAIN],
 		.extents = from->log.extents,

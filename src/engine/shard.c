@@ -19,7 +19,7 @@ sm_shard_pages(const sm_shard *shard)
 {
 	return index_pages(shard) + shard->log.pages[SM_YOUNG] + shard->log.pages[SM_MAIN] +
 		shard->log.extents + sm_ghosts_pages(&shard->ghosts) +
-		sm_shard_kept_pages(shard);
+		sm_shard_kept_pages(shard) + sm_shard_fence_pages(shard);
 }
 
 /* Brings the map's sum of pages up to date. */

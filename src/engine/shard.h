@@ -85,6 +85,7 @@ struct sm_shard
 	uint32_t map_shard;			 /* the first shard of the map */
 	uint32_t map_shards;		 /* how many it has */
 	uint32_t ordered_tags;		 /* keys with lesser tags are in the order */
+	uint64_t horizon;			 /* of all its keys' fills; 0: it is not watched */
 	bool order_changes;			 /* its version is odd */
 	bool growing;				 /* dirty is the next read index */
 	uint32_t moved;				 /* growing: the read index' buckets moved so far */
@@ -94,6 +95,7 @@ struct sm_shard
 	sm_log log;
 	sm_ghosts ghosts;
 	sm_kept kept;
+	uint64_t stripes;		/* the page of the keys' fences, 0: there are none */
 	sm_word settled;		/* pages of this shard that the map's sum has */
 	bool sweeping;			/* a sweep of expired entries is under way */
 	int64_t swept_earliest; /* earliest, of what it has seen and what came since */
@@ -112,6 +114,14 @@ typedef struct sm_request
 	sm_bytes key;
 } sm_request;
 
+/* What a write on a map that is watched has to do with its fences. */
+typedef struct sm_coherence
+{
+	uint64_t fence;		 /* an invalidation's; 0: it is a fill */
+	sm_covers_fn covers; /* a fill's: may it be stored? */
+	void *arg;
+} sm_coherence;
+
 /*
  * What a write does.  With value and fn NULL it removes the key.
  */
@@ -124,9 +134,10 @@ typedef struct sm_write
 	sm_buffer *old;					 /* receives the value before, unless NULL */
 	sm_update_fn fn;				 /* computes what to store */
 	void *arg;
-	bool expire_only; /* keeps the value and sets when it expires */
-	bool keep;		  /* only if the key is not there */
-	bool replace;	  /* only if the key is there */
+	const sm_coherence *coherence; /* NULL: a plain store, or a removal */
+	bool expire_only;			   /* keeps the value and sets when it expires */
+	bool keep;					   /* only if the key is not there */
+	bool replace;				   /* only if the key is there */
 } sm_write;
 
 /* map_stats.c */
@@ -193,6 +204,22 @@ extern sm_status sm_shard_changes(const sm_engine *engine, uint32_t number, uint
 extern void sm_shard_close_snapshot(const sm_engine *engine, uint32_t number,
 									uint64_t id, uint64_t owner);
 
+/* shard_fence.c: with the shard's lock held, exclusive */
+extern void sm_shard_raise_horizon(sm_shard *shard, uint64_t horizon);
+extern void sm_shard_fence(const sm_engine *engine, sm_shard *shard, uint32_t tag,
+						   uint64_t fence);
+
+/* shard_fence.c: with the shard's lock held, shared or exclusive */
+extern bool sm_shard_covers(const sm_engine *engine, const sm_shard *shard,
+							uint32_t tag, sm_covers_fn covers, void *arg);
+
+/* shard_fence.c: these take and release the shard's lock */
+extern sm_status sm_shard_covered(const sm_request *request, sm_covers_fn covers,
+								  void *arg);
+extern bool sm_shard_watch(const sm_engine *engine, uint32_t number, uint64_t id,
+						   uint64_t horizon);
+extern bool sm_shard_unwatch(const sm_engine *engine, uint32_t number, uint64_t id);
+
 /* shard_write.c: takes the shard's lock, exclusive */
 extern sm_status sm_shard_write(const sm_request *request, const sm_write *write);
 
@@ -221,6 +248,8 @@ extern bool sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint6
 								 bool ordered);
 extern bool sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id,
 						   bool destroy);
+extern bool sm_shard_invalidate(const sm_engine *engine, uint32_t number, uint64_t id,
+								uint64_t horizon);
 extern uint64_t sm_shard_free_empty(const sm_engine *engine, uint32_t number,
 									uint64_t id);
 
@@ -289,6 +318,13 @@ static inline uint64_t
 sm_shard_kept_pages(const sm_shard *shard)
 {
 	return shard->kept.index.pages + shard->kept.pages;
+}
+
+/* The pages of what stands in the way of fills. */
+static inline uint64_t
+sm_shard_fence_pages(const sm_shard *shard)
+{
+	return shard->stripes != 0;
 }
 
 /* Is a key with that tag in the order, or does it belong there? */

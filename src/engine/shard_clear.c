@@ -1,6 +1,9 @@
 /*
  * shard_clear.c
  *	  Taking all that a shard holds out of it: clear, destroy, and the end of an order.
+ *
+ * What stands in the way of fills is none of that: it stays with the shard until the map
+ * is destroyed, since a fill that is to be refused may come any time later (C3).
  */
 #include "shard.h"
 
@@ -106,7 +109,8 @@ sm_shard_free_empty(const sm_engine *engine, uint32_t number, uint64_t id)
 	sm_shard *shard = sm_shard_lock(engine, number);
 
 	if (sm_load(&shard->id) == id && sm_load(&shard->entries) == 0)
-		pages = sm_shard_pages(shard) - sm_shard_kept_pages(shard);
+		pages = sm_shard_pages(shard) - sm_shard_kept_pages(shard) -
+			sm_shard_fence_pages(shard);
 	if (pages > 0)
 		contents = take_contents(engine, shard);
 	sm_shard_unlock(engine, number);
@@ -126,6 +130,7 @@ sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destr
 	shard_contents contents = {0};
 	bool is_there = sm_load(&shard->id) == id;
 	sm_kept kept = {0};
+	uint64_t stripes = 0;
 
 	/* the id before the words: whoever sees a later word sees it gone (R1) */
 	if (is_there && destroy)
@@ -133,6 +138,9 @@ sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destr
 		sm_store(&shard->id, 0);
 		kept = shard->kept;
 		shard->kept = (sm_kept) {0};
+		stripes = shard->stripes;
+		shard->stripes = 0;
+		shard->horizon = 0;
 	}
 	if (is_there)
 		contents = take_contents(engine, shard);
@@ -140,5 +148,32 @@ sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destr
 
 	free_contents(engine, &contents);
 	sm_shard_free_kept(engine, &kept, UINT64_MAX);
+	if (stripes != 0)
+		sm_pages_free(stripes, 1);
+	return is_there;
+}
+
+/*
+ * Empties a shard and raises its horizon, under one hold of the lock: what a fill stores
+ * before is taken out, and what comes later meets the horizon (C3).  Returns as above.
+ */
+bool
+sm_shard_invalidate(const sm_engine *engine, uint32_t number, uint64_t id,
+					uint64_t horizon)
+{
+	sm_shard *shard = sm_shard_lock(engine, number);
+	shard_contents contents = {0};
+	bool is_there = sm_load(&shard->id) == id;
+
+	if (is_there)
+	{
+		sm_shard_raise_horizon(shard, horizon);
+		if (number == shard->map_shard)
+			sm_shard_count_one(shard, SM_INVALIDATIONS);
+		contents = take_contents(engine, shard);
+	}
+	sm_shard_unlock(engine, number);
+
+	free_contents(engine, &contents);
 	return is_there;
 }

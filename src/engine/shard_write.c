@@ -444,6 +444,38 @@ compute(const sm_request *request, const sm_write *write, const write_target *ta
 }
 
 /*
+ * What a map that is watched, or is to be for this write, has to say before it: SM_FOUND,
+ * and the write goes on, under the same hold of the lock (C3).  Changes nothing but
+ * fences, and these only if the write is an invalidation.
+ */
+static SM_NOINLINE sm_status
+pass_fences(const sm_request *request, const sm_write *write)
+{
+	const sm_coherence *coherence = write->coherence;
+	sm_shard *shard = request->shard;
+
+	if (coherence == NULL)
+	{
+		bool stores = write->value != NULL || write->fn != NULL;
+
+		return stores && !request->map->unchecked ? SM_WATCHED : SM_FOUND;
+	}
+	if (shard->horizon == 0)
+		return SM_UNWATCHED;
+	if (coherence->fence != 0)
+	{
+		sm_shard_fence(request->engine, shard, request->tag, coherence->fence);
+		sm_shard_count_one(shard, SM_INVALIDATIONS);
+		return SM_FOUND;
+	}
+	if (sm_shard_covers(request->engine, shard, request->tag, coherence->covers,
+						coherence->arg))
+		return SM_FOUND;
+	sm_shard_count_one(shard, SM_FILLS_REFUSED);
+	return SM_REFUSED;
+}
+
+/*
  * The write itself, under the lock.  value has the extents of a large value,
  * and afterwards those that are the caller's to free; also value->expired.
  * computed is room for what the write's function answers.
@@ -457,6 +489,13 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 
 	if (sm_load(&request->shard->id) != request->map->id)
 		return SM_GONE;
+	if (request->shard->horizon != 0 || write->coherence != NULL)
+	{
+		sm_status status = pass_fences(request, write);
+
+		if (status != SM_FOUND)
+			return status;
+	}
 	there = find_live(request, &target, &value->expired);
 
 	if (there && write->expected != NULL && !is_expected(request, write, &target.found))
