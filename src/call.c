@@ -97,6 +97,17 @@ grow(sm_call *call)
 	call->value.size = len;
 }
 
+/* Has the call's value be these bytes, as if the engine had copied them out. */
+void
+sm_call_set_value(sm_call *call, sm_bytes value)
+{
+	call->value.len = value.len;
+	if (value.len > call->value.size)
+		grow(call);
+	memcpy(call->value.data, value.data, value.len);
+	call->value.len = value.len;
+}
+
 /* Waits a moment for others. */
 static void
 pause_shortage(int shortages)
@@ -131,6 +142,22 @@ is_without_map(sm_call *call)
 	return !call->stores;
 }
 
+/* Raises 55000. */
+static _Noreturn void
+refuse_store(const sm_call *call)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("map \"%s\" is watched: a value cannot be stored without its snapshot",
+				get_rel_name(call->ref->relid)),
+		 errdetail(
+			 "It might be older than a change of the table that it comes from."),
+		 errhint(
+			 "Use syncmap.fetch, or syncmap.lease and syncmap.put_leased; or set the map's option unchecked_puts.")));
+	pg_unreachable();
+}
+
 /* The rest of sm_call_done. */
 bool
 sm_call_again(sm_call *call)
@@ -143,6 +170,8 @@ sm_call_again(sm_call *call)
 			break;
 		case SM_GONE:
 			return is_without_map(call);
+		case SM_WATCHED:
+			refuse_store(call);
 		case SM_NO_MEMORY:
 			if (++call->shortages > MAX_SHORTAGES ||
 				!sm_make_room(&call->ref->map, call->wanted))

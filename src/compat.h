@@ -49,16 +49,26 @@
 #define SM_MY_LXID (MyProc->lxid)
 #endif
 
-/* What the worker, a write that finds no memory, and a snapshot are seen to wait for. */
+/* A number that this backend has to itself, from 0 on, and that of a worker's leader. */
+#if PG_VERSION_NUM >= 170000
+#define SM_MY_SLOT	   MyProcNumber
+#define SM_LEADER_SLOT ParallelLeaderProcNumber
+#else
+#define SM_MY_SLOT	   (MyBackendId - 1)
+#define SM_LEADER_SLOT (ParallelLeaderBackendId - 1)
+#endif
+
+/* What the worker, a write that finds no memory, a snapshot, and fetch are seen to wait for. */
 #if PG_VERSION_NUM >= 170000
 #define SM_WAIT_MAINTENANCE sm_wait_event(0)
 #define SM_WAIT_MEMORY		sm_wait_event(1)
 #define SM_WAIT_SNAPSHOT	sm_wait_event(2)
+#define SM_WAIT_LOAD		sm_wait_event(3)
 static inline uint32
 sm_wait_event(int which)
 {
 	static const char *const names[] = {"SyncmapMaintenance", "SyncmapMemory",
-										"SyncmapSnapshot"};
+										"SyncmapSnapshot", "SyncmapLoad"};
 	static uint32 events[lengthof(names)] = {0};
 
 	if (events[which] == 0)
@@ -69,6 +79,7 @@ sm_wait_event(int which)
 #define SM_WAIT_MAINTENANCE PG_WAIT_EXTENSION
 #define SM_WAIT_MEMORY		PG_WAIT_EXTENSION
 #define SM_WAIT_SNAPSHOT	PG_WAIT_EXTENSION
+#define SM_WAIT_LOAD		PG_WAIT_EXTENSION
 #endif
 
 /* Do columns of a relation depend on others? */

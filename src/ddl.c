@@ -34,9 +34,11 @@
 #include "utils/syscache.h"
 
 #include "ddl.h"
+#include "loader.h"
 #include "options.h"
 #include "ref.h"
 #include "registry.h"
+#include "watch.h"
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 static object_access_hook_type prev_object_access_hook = NULL;
@@ -133,6 +135,17 @@ warn_collation(Relation rel, const sm_types *types)
 				 errhint("Declare the column as: key text COLLATE \"C\"")));
 }
 
+/* Raises an error if the map's option loader is no query for it. */
+static void
+check_loader(Relation rel, const sm_types *types)
+{
+	sm_options options;
+
+	sm_options_parse(GetForeignTable(RelationGetRelid(rel))->options, &options);
+	if (options.loader != NULL)
+		sm_loader_check(RelationGetRelid(rel), types, options.loader);
+}
+
 /* Looks at what has been created or altered, if it is a map. */
 static void
 check_map(Oid relid, bool options)
@@ -149,7 +162,10 @@ check_map(Oid relid, bool options)
 		sm_types_read(rel, &types);
 		check_constraints(rel, &types);
 		if (options)
+		{
 			warn_collation(rel, &types);
+			check_loader(rel, &types);
+		}
 		if (sm_registry_find(MyDatabaseId, relid, &entry) &&
 			entry.rowtype == rel->rd_rel->reltype)
 		{
@@ -221,14 +237,31 @@ check_maps(List *relids, bool options)
 
 	foreach (cell, relids)
 	{
-		if (get_rel_relkind(lfirst_oid(cell)) != RELKIND_FOREIGN_TABLE)
-			continue;
+		Oid relid = lfirst_oid(cell);
+
 		CommandCounterIncrement();
-		check_map(lfirst_oid(cell), options);
+		if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
+			check_map(relid, options);
+		sm_watch_check_relation(relid);
 	}
 }
 
-/* May a statement create or alter a map?  *options: and its options? */
+/* Does a statement rename something that is neither a table nor of one? */
+static bool
+renames_others(const Node *statement)
+{
+	ObjectType type;
+
+	if (IsA(statement, RenameStmt))
+		type = ((const RenameStmt *) statement)->renameType;
+	else if (IsA(statement, AlterObjectSchemaStmt))
+		type = ((const AlterObjectSchemaStmt *) statement)->objectType;
+	else
+		return false;
+	return type != OBJECT_COLUMN && type != OBJECT_TABLE && type != OBJECT_FOREIGN_TABLE;
+}
+
+/* May a statement create or alter a map, or rename what is watched?  *options: and its options? */
 static bool
 may_alter_map(Node *statement, bool *options)
 {
@@ -247,7 +280,8 @@ may_alter_map(Node *statement, bool *options)
 			}
 			return true;
 		case T_RenameStmt:
-			return ((RenameStmt *) statement)->renameType == OBJECT_COLUMN;
+		case T_AlterObjectSchemaStmt:
+			return true;
 		default:
 			return false;
 	}
@@ -294,6 +328,11 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	}
 	PG_END_TRY();
 	check_maps(mine.relids, mine.options);
+	if (renames_others(pstmt->utilityStmt))
+	{
+		CommandCounterIncrement();
+		sm_watch_check_all();
+	}
 }
 
 /* ---- ON CONFLICT ---- */

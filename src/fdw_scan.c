@@ -358,7 +358,7 @@ next_lookup(ForeignScanState *node, scan_state *state, sm_row *row)
 		CHECK_FOR_INTERRUPTS();
 		row->key = state->keys[i];
 		state->lookups++;
-		if (row->key.len > SM_MAX_KEY)
+		if (row->key.len > SM_MAX_KEY || sm_is_noted(state->relid, row->key))
 			continue;
 		sm_call_begin(call, state->relid, &state->types);
 		if (state->nkeys > 1 && i % SM_AHEAD == 0)

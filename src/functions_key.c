@@ -44,7 +44,7 @@ do_get(FunctionCallInfo fcinfo, sm_entry entry)
 		PG_RETURN_NULL();
 	key = sm_args_key(&args);
 	sm_args_check_result(&args, entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
-	if (unlikely(key.len > SM_MAX_KEY))
+	if (unlikely(key.len > SM_MAX_KEY) || sm_is_noted(call.ref->relid, key))
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get(&call.ref->map, key, &call.value)))
 		;
@@ -66,7 +66,7 @@ do_contains(FunctionCallInfo fcinfo, sm_entry entry)
 	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT, entry))
 		PG_RETURN_BOOL(false);
 	key = sm_args_key(&args);
-	if (unlikely(key.len > SM_MAX_KEY))
+	if (unlikely(key.len > SM_MAX_KEY) || sm_is_noted(call.ref->relid, key))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_contains(&call.ref->map, key)))
 		;
@@ -286,7 +286,7 @@ do_get_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get_and_delete(&call.ref->map, key, &call.value)))
 		;
-	if (call.status == SM_ABSENT)
+	if (call.status == SM_ABSENT || sm_is_noted(call.ref->relid, key))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(sm_args_result(&args));
 }

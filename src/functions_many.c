@@ -186,7 +186,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 			next_key(&args);
 			while (!sm_call_done(&call, sm_get(&call.ref->map, ahead[i], &call.value)))
 				;
-			if (call.status == SM_ABSENT)
+			if (call.status == SM_ABSENT || sm_is_noted(call.ref->relid, ahead[i]))
 				continue;
 			nulls[at[i]] = false;
 			values[at[i]] = sm_args_result(&args);

@@ -37,7 +37,8 @@ enum
 	ARG_SHARDS,
 	ARG_PROMOTE_RATIO,
 	ARG_ORDERED,
-	ARG_CONSISTENT
+	ARG_CONSISTENT,
+	ARG_LOADER
 };
 
 /* count(map) returns bigint.  Needs SELECT. */
@@ -105,7 +106,8 @@ append_options(StringInfo command, FunctionCallInfo fcinfo)
 										[ARG_SHARDS] = "shards",
 										[ARG_PROMOTE_RATIO] = "promote_ratio",
 										[ARG_ORDERED] = "ordered",
-										[ARG_CONSISTENT] = "consistent"};
+										[ARG_CONSISTENT] = "consistent",
+										[ARG_LOADER] = "loader"};
 	const char *separator = " OPTIONS (";
 
 	for (int n = 0; n < (int) lengthof(names); n++)
@@ -135,8 +137,8 @@ type_argument(FunctionCallInfo fcinfo, int n)
 
 /*
  * create(name, max_memory, eviction, ttl, key_type, value_type, expires_at, shards,
- * promote_ratio, ordered, consistent) returns regclass.  name is a name in SQL, qualified or not;
- * key_type and value_type are types in SQL; expires_at says whether there is that
+ * promote_ratio, ordered, consistent, loader) returns regclass.  name is a name in SQL,
+ * qualified or not; key_type and value_type are types in SQL; expires_at says whether there is that
  * column; the others are the options of that name, none where NULL.
  *
  * Errors: 55000 the library was not preloaded; 22004, 42602 name is NULL, or

@@ -62,7 +62,7 @@ do_ttl(FunctionCallInfo fcinfo, sm_entry entry)
 	if (!sm_args_start(&args, &call, fcinfo, ACL_SELECT, entry))
 		PG_RETURN_NULL();
 	key = sm_args_key(&args);
-	if (key.len > SM_MAX_KEY)
+	if (key.len > SM_MAX_KEY || sm_is_noted(call.ref->relid, key))
 		PG_RETURN_NULL();
 	while (!sm_call_done(&call, sm_get_expiry(&call.ref->map, key, NULL, &expires)))
 		;

@@ -16,6 +16,9 @@
 
 #define MIN_MEMORY_KB 64
 
+/* Milliseconds. */
+#define DEFAULT_LOAD_WAIT 5000
+
 /* What a shard should have of its map's quota, in bytes. */
 #define SHARD_MEMORY (256 * 1024)
 
@@ -66,6 +69,14 @@ parse_promote_ratio(const char *value, sm_options *parsed)
 	if (!parse_int(value, &parsed->promote_ratio, 0, NULL) ||
 		parsed->promote_ratio < 0 || parsed->promote_ratio > 100)
 		invalid_value("promote_ratio", value, "It is a percentage, from 0 to 100.");
+}
+
+static void
+parse_load_wait(const char *value, sm_options *parsed)
+{
+	if (!parse_int(value, &parsed->load_wait, GUC_UNIT_MS, NULL) ||
+		parsed->load_wait < 0)
+		invalid_value("load_wait", value, "It is a time, such as '5s'.");
 }
 
 static bool
@@ -139,7 +150,9 @@ sm_options_parse(List *options, sm_options *parsed)
 {
 	ListCell *cell;
 
-	*parsed = (sm_options) {.evicts = true, .promote_ratio = -1};
+	*parsed = (sm_options) {.evicts = true,
+							.promote_ratio = -1,
+							.load_wait = DEFAULT_LOAD_WAIT};
 	foreach (cell, options)
 	{
 		DefElem *option = lfirst_node(DefElem, cell);
@@ -164,13 +177,20 @@ sm_options_parse(List *options, sm_options *parsed)
 			parsed->ordered = parse_flag("ordered", defGetString(option));
 		else if (strcmp(option->defname, "consistent") == 0)
 			parsed->consistent = parse_flag("consistent", defGetString(option));
+		else if (strcmp(option->defname, "unchecked_puts") == 0)
+			parsed->unchecked_puts =
+				parse_flag("unchecked_puts", defGetString(option));
+		else if (strcmp(option->defname, "loader") == 0)
+			parsed->loader = defGetString(option);
+		else if (strcmp(option->defname, "load_wait") == 0)
+			parse_load_wait(defGetString(option), parsed);
 		else
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid option \"%s\"", option->defname),
 				 errhint(
-					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered, consistent.")));
+					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered, consistent, loader, load_wait, unchecked_puts.")));
 	}
 	if (!parsed->has_shards)
 		parsed->shard_bits = default_shard_bits(parsed->max_memory);

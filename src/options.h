@@ -21,6 +21,9 @@ typedef struct sm_options
 	int promote_ratio; /* percent; -1: the setting's */
 	bool ordered;	   /* its keys are kept in order, too */
 	bool consistent;   /* a scan of its table is a snapshot */
+	bool unchecked_puts;  /* if it is watched, any value may be stored */
+	const char *loader;	  /* the query that computes a key's value, or NULL */
+	int load_wait;		  /* milliseconds to wait for another session's load */
 } sm_options;
 
 extern void sm_options_parse(List *options, sm_options *parsed);

@@ -19,6 +19,7 @@
 #include "compat.h"
 
 #include "access/relation.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
@@ -41,6 +42,7 @@
 #include "options.h"
 #include "ref.h"
 #include "registry.h"
+#include "watches.h"
 
 /* Milliseconds between two flushes of what a session has counted. */
 #define FLUSH_INTERVAL 1000
@@ -385,6 +387,8 @@ read_options(sm_ref *ref, sm_options *options)
 	ref->ttl = options->ttl;
 	ref->consistent = options->consistent;
 	ref->ordered = options->ordered;
+	ref->watched = sm_map_is_watched(ref->relid);
+	ref->unchecked = !ref->watched || options->unchecked_puts;
 }
 
 static void
@@ -392,6 +396,24 @@ open_map(sm_ref *ref, const sm_registration *entry)
 {
 	if (ref->map.id != entry->id)
 		sm_registry_open(&ref->map, entry);
+	ref->map.unchecked = ref->unchecked;
+}
+
+/* The last number of a transaction that has been given so far. */
+uint64
+sm_last_id(void)
+{
+	return U64FromFullTransactionId(ReadNextFullTransactionId()) - 1;
+}
+
+/*
+ * Has the engine refuse what is stored without its snapshot, and what was computed while
+ * any transaction of now was in progress.
+ */
+void
+sm_ref_watch(sm_ref *ref)
+{
+	(void) sm_map_watch(&ref->map, sm_last_id());
 }
 
 /*
@@ -452,6 +474,8 @@ sm_ref_make_map(sm_ref *ref)
 		options.evicts = false;
 	if (is_new || !changes.altered)
 		sm_options_apply(&options, &ref->map);
+	if (ref->watched)
+		sm_ref_watch(ref);
 }
 
 /* Marks the transaction, too, as relation_open does: PREPARE refuses it then. */
@@ -586,6 +610,17 @@ sm_ref_renew(sm_ref *ref)
 	ref = sm_ref_resolve(relid, 0, false);
 	sm_ref_check_types(ref, &types);
 	return ref;
+}
+
+/*
+ * The relation's reference, with the map that it has at this moment by the registry's
+ * lock: if there is none, one that is made begins later than this call.
+ */
+sm_ref *
+sm_ref_find_map(Oid relid)
+{
+	invalidate(sm_ref_get(relid, 0));
+	return sm_ref_get(relid, 0);
 }
 
 /* Raises 40001 unless the map's columns are of these types. */

@@ -45,6 +45,8 @@ typedef struct sm_ref
 	bool has_ttl;			 /* keys have that time to live by default */
 	bool consistent;		 /* a scan of its table is a snapshot */
 	bool ordered;			 /* its option says so */
+	bool watched;			 /* tables invalidate its keys, see watch.c */
+	bool unchecked;			 /* any value may be stored all the same */
 	Interval ttl;
 	sm_types types;
 	uint64 version;	  /* another one each time that any of this is looked up */
@@ -65,6 +67,9 @@ extern sm_ref *sm_ref_resolve(Oid relid, AclMode acl, bool clears);
 extern sm_ref *sm_ref_get(Oid relid, AclMode acl);
 extern sm_ref *sm_ref_renew(sm_ref *ref);
 extern void sm_ref_make_map(sm_ref *ref);
+extern sm_ref *sm_ref_find_map(Oid relid);
+extern void sm_ref_watch(sm_ref *ref);
+extern uint64 sm_last_id(void);
 extern _Noreturn void sm_map_was_altered(Oid relid);
 extern void sm_ref_check_types(const sm_ref *ref, const sm_types *types);
 extern void sm_ref_flush_reads(void);

@@ -13,6 +13,7 @@
 #include "utils/memutils.h"
 
 #include "guc.h"
+#include "noted.h"
 #include "scan.h"
 
 /* Of the pairs that come in no order, in bytes. */
@@ -169,12 +170,15 @@ sm_scan_next(sm_scan *scan, sm_row *row)
 
 	if (scan->done || scan->rows == scan->source.spec.max_rows)
 		return false;
-	if (scan->source.spec.consistent)
-		found = next_of_snapshot(scan, row);
-	else if (scan->source.spec.ordered)
-		found = next_in_order(scan, row);
-	else
-		found = next_as_it_comes(scan, row);
+	do
+	{
+		if (scan->source.spec.consistent)
+			found = next_of_snapshot(scan, row);
+		else if (scan->source.spec.ordered)
+			found = next_in_order(scan, row);
+		else
+			found = next_as_it_comes(scan, row);
+	} while (found && sm_is_noted(scan->source.relid, row->key));
 	scan->done = !found;
 	scan->rows++;
 	return found;

@@ -44,7 +44,8 @@ CREATE FUNCTION syncmap.create(name text, max_memory text DEFAULT NULL,
 	key_type text DEFAULT NULL, value_type text DEFAULT NULL,
 	expires_at boolean DEFAULT false,
 	shards integer DEFAULT NULL, promote_ratio integer DEFAULT NULL,
-	ordered boolean DEFAULT NULL, consistent boolean DEFAULT NULL)
+	ordered boolean DEFAULT NULL, consistent boolean DEFAULT NULL,
+	loader text DEFAULT NULL)
 RETURNS regclass
 AS 'MODULE_PATHNAME', 'syncmap_create'
 LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
@@ -65,7 +66,7 @@ AS 'MODULE_PATHNAME', 'syncmap_clear'
 LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
 
 COMMENT ON FUNCTION syncmap.create(text, text, text, interval, text, text, boolean, integer,
-	integer, boolean, boolean) IS
+	integer, boolean, boolean, text) IS
 	'creates a map: a foreign table (key, value) on the server syncmap';
 COMMENT ON FUNCTION syncmap.drop(regclass) IS
 	'drops a map';
@@ -440,6 +441,102 @@ COMMENT ON FUNCTION syncmap.delete_range(regclass, text, text, boolean, boolean,
 COMMENT ON FUNCTION syncmap.delete_range(regclass, anycompatible, anycompatible,
 	boolean, boolean, text, bigint) IS
 	'removes a range of keys; returns how many were there';
+
+-- ---------------------------------------------------------------------------
+-- Beside tables
+
+CREATE FUNCTION syncmap.invalidate()
+RETURNS trigger
+AS 'MODULE_PATHNAME', 'syncmap_invalidate'
+LANGUAGE C;
+
+CREATE FUNCTION syncmap.watch(map regclass, source regclass, key text)
+RETURNS void
+AS 'MODULE_PATHNAME', 'syncmap_watch'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 1000;
+
+CREATE FUNCTION syncmap.unwatch(map regclass, source regclass)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_unwatch'
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE COST 1000;
+
+CREATE VIEW syncmap.watches AS
+SELECT d.refobjid::regclass AS map, t.tgrelid::regclass AS source,
+	CASE WHEN t.tgnargs > 1 THEN
+		convert_from(substring(t.tgargs FROM position('\000'::bytea IN t.tgargs) + 1
+			FOR length(t.tgargs) - position('\000'::bytea IN t.tgargs) - 1),
+			pg_catalog.getdatabaseencoding()) END AS key,
+	t.tgname AS trigger
+FROM pg_catalog.pg_trigger t
+JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::regclass
+	AND d.objid = t.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
+	AND d.refobjsubid = 0 AND d.refobjid <> t.tgrelid
+JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'f'
+WHERE t.tgfoid = 'syncmap.invalidate'::regproc AND t.tgparentid = 0
+	AND t.tgtype & 1 = 1;
+
+GRANT SELECT ON syncmap.watches TO PUBLIC;
+
+CREATE FUNCTION syncmap.fetch(map regclass, key text)
+RETURNS text
+AS 'MODULE_PATHNAME', 'syncmap_fetch'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100;
+
+CREATE FUNCTION syncmap.fetch(map regclass, key anycompatible)
+RETURNS text
+AS 'MODULE_PATHNAME', 'syncmap_fetch_typed'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100;
+
+CREATE FUNCTION syncmap.fetch(map regclass, key anycompatible, "as" anyelement)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'syncmap_fetch_typed'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
+
+CREATE FUNCTION syncmap.lease(map regclass)
+RETURNS bytea
+AS 'MODULE_PATHNAME', 'syncmap_lease'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+
+CREATE FUNCTION syncmap.put_leased(map regclass, key text, value text, lease bytea,
+	ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_put_leased'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.put_leased(map regclass, key anycompatible, value text,
+	lease bytea, ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_put_leased_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+CREATE FUNCTION syncmap.put_leased(map regclass, key anycompatible, value anyelement,
+	lease bytea, ttl interval DEFAULT NULL)
+RETURNS boolean
+AS 'MODULE_PATHNAME', 'syncmap_put_leased_typed'
+LANGUAGE C VOLATILE PARALLEL UNSAFE;
+
+COMMENT ON FUNCTION syncmap.invalidate() IS
+	'trigger of a watch: notes which keys a changed row makes old';
+COMMENT ON FUNCTION syncmap.watch(regclass, regclass, text) IS
+	'has changes of a table invalidate a map''s keys: the expression over the row, NULL for all';
+COMMENT ON FUNCTION syncmap.unwatch(regclass, regclass) IS
+	'ends that; true if there was any';
+COMMENT ON VIEW syncmap.watches IS
+	'which tables invalidate which maps';
+COMMENT ON FUNCTION syncmap.fetch(regclass, text) IS
+	'returns the value of a key, which the map''s loader computes if it is not there';
+COMMENT ON FUNCTION syncmap.fetch(regclass, anycompatible) IS
+	'returns the value of a key, which the map''s loader computes if it is not there';
+COMMENT ON FUNCTION syncmap.fetch(regclass, anycompatible, anyelement) IS
+	'returns it in its own type, that of the last argument';
+COMMENT ON FUNCTION syncmap.lease(regclass) IS
+	'the moment from which on values may be read for put_leased';
+COMMENT ON FUNCTION syncmap.put_leased(regclass, text, text, bytea, interval) IS
+	'stores a value that was read since the lease, unless it may be old by now; true if it did';
+COMMENT ON FUNCTION syncmap.put_leased(regclass, anycompatible, text, bytea, interval) IS
+	'stores a value that was read since the lease, unless it may be old by now; true if it did';
+COMMENT ON FUNCTION syncmap.put_leased(regclass, anycompatible, anyelement, bytea, interval) IS
+	'stores a value that was read since the lease, unless it may be old by now; true if it did';
 
 -- ---------------------------------------------------------------------------
 -- Statistics: of the maps that the role owns, all with pg_read_all_stats

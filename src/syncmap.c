@@ -15,8 +15,10 @@
 #include "ddl.h"
 #include "guc.h"
 #include "lifecycle.h"
+#include "noted.h"
 #include "port_pg.h"
 #include "registry.h"
+#include "watch.h"
 #include "worker.h"
 
 PG_MODULE_MAGIC;
@@ -34,6 +36,7 @@ shmem_request(void)
 
 	sm_port_request();
 	sm_registry_request();
+	sm_noted_request();
 	sm_worker_request();
 }
 
@@ -46,6 +49,7 @@ shmem_startup(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	sm_port_startup();
 	sm_registry_startup();
+	sm_noted_startup();
 	sm_worker_startup();
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -59,6 +63,8 @@ _PG_init(void)
 	sm_guc_init();
 	sm_lifecycle_init();
 	sm_ddl_init();
+	sm_noted_init();
+	sm_watch_init();
 	sm_worker_init();
 
 	prev_shmem_request_hook = shmem_request_hook;

@@ -1,0 +1,228 @@
+/*
+ * invalidate.c
+ *	  The trigger of a watch: notes which keys of a map a changed row makes old.
+ *
+ * It runs AFTER each row, when the row is what it will be, and notes the key that the row
+ * had, and the one that it has (noted.c).  What it needs for that is remembered for each
+ * trigger, and looked up anew when the table, the map, or anything in between may have
+ * changed.
+ */
+#include "compat.h"
+
+#include "access/table.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
+#include "executor/executor.h"
+#include "miscadmin.h"
+#include "optimizer/optimizer.h"
+#include "storage/lmgr.h"
+#include "utils/hsearch.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
+#include "utils/syscache.h"
+
+#include "noted.h"
+#include "ref.h"
+#include "watch.h"
+
+SM_FUNCTION(syncmap_invalidate);
+
+/* What is remembered of a trigger. */
+typedef struct sm_invalidator
+{
+	Oid trigger; /* hash key, must be first */
+	bool valid;
+	bool busy;			 /* its expression is being evaluated */
+	Oid map;
+	Oid key_type;
+	bool whole;			 /* all keys of the map */
+	AttrNumber column;	 /* the key is that column as it is; 0: it is an expression */
+	ExprState *key;
+	ExprContext *econtext;
+	MemoryContext context; /* of the two */
+} sm_invalidator;
+
+static HTAB *invalidators = NULL;
+
+static void
+invalidate_all(void)
+{
+	HASH_SEQ_STATUS scan;
+	sm_invalidator *invalidator;
+
+	hash_seq_init(&scan, invalidators);
+	while ((invalidator = hash_seq_search(&scan)) != NULL)
+		invalidator->valid = false;
+}
+
+static void
+at_relcache_invalidation(Datum arg, Oid relid)
+{
+	invalidate_all();
+}
+
+static void
+at_syscache_invalidation(Datum arg, int cacheid, uint32 hashvalue)
+{
+	invalidate_all();
+}
+
+static void
+make_invalidators(void)
+{
+	HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(sm_invalidator)};
+
+	invalidators =
+		hash_create("syncmap invalidators", 32, &ctl, HASH_ELEM | HASH_BLOBS);
+	CacheRegisterRelcacheCallback(at_relcache_invalidation, (Datum) 0);
+	CacheRegisterSyscacheCallback(PROCOID, at_syscache_invalidation, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, at_syscache_invalidation, (Datum) 0);
+}
+
+/* Looks a trigger up. */
+static void
+fill_invalidator(sm_invalidator *invalidator, Relation source)
+{
+	sm_watch watch;
+	sm_types types;
+	Relation map;
+	Node *key;
+	MemoryContext old;
+
+	if (invalidator->context != NULL)
+		MemoryContextDelete(invalidator->context);
+	invalidator->context = NULL;
+	if (!sm_watch_read(invalidator->trigger, NULL, &watch) || !OidIsValid(watch.map))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("trigger of table \"%s\" was made while syncmap was not loaded",
+					RelationGetRelationName(source)),
+			 errhint("Drop it, and use syncmap.watch.")));
+	/* before the locks that follow bring news */
+	invalidator->valid = true;
+	map = table_open(watch.map, AccessShareLock);
+	sm_types_read(map, &types);
+	table_close(map, NoLock);
+
+	invalidator->map = watch.map;
+	invalidator->key_type = types.key_type;
+	invalidator->whole = watch.key == NULL;
+	invalidator->column = 0;
+	if (invalidator->whole)
+		return;
+	key = sm_watch_key(source, watch.key, types.key_type);
+	if (IsA(key, Var))
+	{
+		invalidator->column = ((Var *) key)->varattno;
+		return;
+	}
+	invalidator->context =
+		AllocSetContextCreate(TopMemoryContext, "syncmap invalidator", ALLOCSET_SMALL_SIZES);
+	old = MemoryContextSwitchTo(invalidator->context);
+	invalidator->key = ExecInitExpr(expression_planner((Expr *) key), NULL);
+	invalidator->econtext = CreateStandaloneExprContext();
+	MemoryContextSwitchTo(old);
+}
+
+/*
+ * What is known of a trigger, with its map locked until the end of the transaction.  One
+ * whose expression is being evaluated, further up, is not touched: this call gets its own.
+ */
+static sm_invalidator *
+find_invalidator(const TriggerData *trigger)
+{
+	Oid oid = trigger->tg_trigger->tgoid;
+	sm_invalidator *invalidator;
+	bool found;
+
+	if (invalidators == NULL)
+		make_invalidators();
+	invalidator = hash_search(invalidators, &oid, HASH_ENTER, &found);
+	if (!found)
+		memset((char *) invalidator + sizeof(Oid), 0, sizeof(sm_invalidator) - sizeof(Oid));
+	if (invalidator->busy)
+	{
+		invalidator = palloc0(sizeof(sm_invalidator));
+		invalidator->trigger = oid;
+	}
+	/* the lock may bring news */
+	if (invalidator->valid)
+		(void) sm_ref_get(invalidator->map, 0);
+	if (!invalidator->valid)
+	{
+		fill_invalidator(invalidator, trigger->tg_relation);
+		(void) sm_ref_get(invalidator->map, 0);
+	}
+	return invalidator;
+}
+
+/* The key that a row has.  False if it is NULL: that invalidates nothing. */
+static bool
+evaluate_key(sm_invalidator *invalidator, TupleTableSlot *row, Datum *key)
+{
+	ExprContext *econtext = invalidator->econtext;
+	bool isnull;
+
+	if (invalidator->column != 0)
+	{
+		*key = slot_getattr(row, invalidator->column, &isnull);
+		return !isnull;
+	}
+	ResetExprContext(econtext);
+	econtext->ecxt_scantuple = row;
+	invalidator->busy = true;
+	PG_TRY();
+	{
+		*key = ExecEvalExprSwitchContext(invalidator->key, econtext, &isnull);
+	}
+	PG_FINALLY();
+	{
+		invalidator->busy = false;
+	}
+	PG_END_TRY();
+	return !isnull;
+}
+
+static void
+note_row(sm_invalidator *invalidator, TupleTableSlot *row)
+{
+	uint64 room;
+	Datum key;
+
+	if (evaluate_key(invalidator, row, &key))
+		sm_note_key(invalidator->map, sm_key_bytes(invalidator->key_type, key, &room));
+}
+
+/*
+ * The trigger function of a watch.  Without shared memory there is no map that could be
+ * old: then it does nothing.
+ */
+Datum
+syncmap_invalidate(PG_FUNCTION_ARGS)
+{
+	const TriggerData *trigger = (const TriggerData *) fcinfo->context;
+	sm_invalidator *invalidator;
+
+	if (!CALLED_AS_TRIGGER(fcinfo))
+		ereport(ERROR,
+				(errcode(ERRCODE_E_R_I_E_TRIGGER_PROTOCOL_VIOLATED),
+				 errmsg("syncmap.invalidate() is a trigger function"),
+				 errhint("Use syncmap.watch.")));
+	if (!sm_pg_loaded())
+		return PointerGetDatum(NULL);
+
+	invalidator = find_invalidator(trigger);
+	if (invalidator->whole || !TRIGGER_FIRED_FOR_ROW(trigger->tg_event))
+		sm_note_map(invalidator->map);
+	else if (!sm_map_is_noted(invalidator->map))
+	{
+		note_row(invalidator, trigger->tg_trigslot);
+		if (TRIGGER_FIRED_BY_UPDATE(trigger->tg_event))
+			note_row(invalidator, trigger->tg_newslot);
+	}
+	return PointerGetDatum(NULL);
+}

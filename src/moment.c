@@ -1,0 +1,72 @@
+/*
+ * moment.c
+ *	  What a snapshot of PostgreSQL sees, for the engine to compare with fences.
+ *
+ * XidInMVCCSnapshot asks the same of a transaction, but may have to read pg_subtrans for
+ * it.  This one is asked under a shard's lock: fences are numbers of top transactions,
+ * and of these a snapshot that was not taken during recovery has all that were running.
+ */
+#include "compat.h"
+
+#include "access/transam.h"
+
+#include "moment.h"
+
+/* The whole number of a transaction that is not later than the next one. */
+static uint64
+whole_id(TransactionId xid, uint64 next)
+{
+	uint64 epoch = next >> 32;
+
+	if (xid > (uint32) next)
+		epoch--;
+	return epoch << 32 | xid;
+}
+
+/* The moment of a snapshot, as long as that is there. */
+sm_moment
+sm_moment_of(Snapshot snapshot)
+{
+	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
+
+	if (snapshot->takenDuringRecovery)
+		return (sm_moment) {0};
+	return (sm_moment) {.xmin = whole_id(snapshot->xmin, next),
+						.xmax = whole_id(snapshot->xmax, next),
+						.nrunning = snapshot->xcnt,
+						.running = snapshot->xip};
+}
+
+static bool
+had_ended(const sm_moment *moment, uint64 id)
+{
+	if (id < moment->xmin)
+		return true;
+	if (id >= moment->xmax)
+		return false;
+	for (uint32 i = 0; i < moment->nrunning; i++)
+	{
+		if (moment->running[i] == (TransactionId) id)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Had all that stands in the way of a fill ended at the moment?  Then the moment sees
+ * what they have done, or they have done nothing.  An sm_covers_fn.  (C3)
+ */
+bool
+sm_moment_covers(void *moment, const sm_fences *fences)
+{
+	const sm_moment *m = moment;
+
+	if (fences->horizon >= m->xmin)
+		return false;
+	for (int i = 0; i < SM_FENCES; i++)
+	{
+		if (fences->fence[i] != 0 && !had_ended(m, fences->fence[i]))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,17 @@
+/*
+ * watch.h
+ *	  Declaring which tables invalidate a map's keys.
+ */
+#ifndef SM_WATCH_H
+#define SM_WATCH_H
+
+#include "utils/relcache.h"
+
+#include "watches.h"
+
+extern void sm_watch_init(void);
+extern Node *sm_watch_key(Relation source, const char *key, Oid type);
+extern void sm_watch_check_relation(Oid relid);
+extern void sm_watch_check_all(void);
+
+#endif /* SM_WATCH_H */

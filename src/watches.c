@@ -1,0 +1,233 @@
+/*
+ * watches.c
+ *	  The watches of this database, as the catalogs have them.
+ *
+ * A watch is a trigger whose function is syncmap.invalidate, with the map's name and the
+ * key's expression as arguments, so that pg_dump knows all of it.  watch.c makes it
+ * depend on the map, by which it is found from there.
+ */
+#include "compat.h"
+
+#include "access/genam.h"
+#include "access/htup_details.h"
+#include "access/table.h"
+#include "catalog/indexing.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_depend.h"
+#include "catalog/pg_language.h"
+#include "catalog/pg_proc.h"
+#include "catalog/pg_trigger.h"
+#include "parser/parse_func.h"
+#include "catalog/namespace.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/syscache.h"
+
+#include "watches.h"
+
+/* Is it syncmap.invalidate?  C functions are made by superusers only. */
+static bool
+is_invalidate(Oid function)
+{
+	HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
+	bool isnull;
+	Datum symbol;
+	bool is = false;
+
+	if (!HeapTupleIsValid(tuple))
+		return false;
+	if (((Form_pg_proc) GETSTRUCT(tuple))->prolang == ClanguageId)
+	{
+		symbol = SysCacheGetAttr(PROCOID, tuple, Anum_pg_proc_prosrc, &isnull);
+		is = !isnull && strcmp(TextDatumGetCString(symbol), "syncmap_invalidate") == 0;
+	}
+	ReleaseSysCache(tuple);
+	return is;
+}
+
+/* Does a dependency lead from a trigger to a map that is not its own table? */
+static bool
+leads_to_map(Form_pg_depend row, Oid source)
+{
+	return row->refclassid == RelationRelationId && row->refobjid != source &&
+		row->refobjsubid == 0 && get_rel_relkind(row->refobjid) == RELKIND_FOREIGN_TABLE;
+}
+
+static Oid
+map_of(Oid trigger, Oid source)
+{
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+	Oid map = InvalidOid;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(TriggerRelationId));
+	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(trigger));
+	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, lengthof(keys),
+							  keys);
+	while (!OidIsValid(map) && HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+
+		if (leads_to_map(row, source))
+			map = row->refobjid;
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return map;
+}
+
+/* Reads a trigger's row.  False if it is none of a watch. */
+static bool
+read_tuple(HeapTuple tuple, TupleDesc desc, sm_watch *watch)
+{
+	Form_pg_trigger row = (Form_pg_trigger) GETSTRUCT(tuple);
+	bool isnull;
+	Datum args;
+
+	if (!is_invalidate(row->tgfoid))
+		return false;
+	*watch = (sm_watch) {.trigger = row->oid,
+						 .source = row->tgrelid,
+						 .map = map_of(row->oid, row->tgrelid),
+						 .is_clone = OidIsValid(row->tgparentid),
+						 .enabled = row->tgenabled,
+						 .type = row->tgtype,
+						 .name = pstrdup(NameStr(row->tgname))};
+	args = heap_getattr(tuple, Anum_pg_trigger_tgargs, desc, &isnull);
+	if (row->tgnargs > 0 && !isnull)
+	{
+		bytea *bytes = DatumGetByteaPP(args);
+		const char *at = VARDATA_ANY(bytes);
+
+		watch->map_name = pstrdup(at);
+		if (row->tgnargs > 1)
+			watch->key = pstrdup(at + strlen(at) + 1);
+	}
+	watch->has_more = row->tgnargs > 2 || row->tgattr.dim1 > 0 || row->tgdeferrable;
+	(void) heap_getattr(tuple, Anum_pg_trigger_tgqual, desc, &isnull);
+	watch->has_more |= !isnull;
+	(void) heap_getattr(tuple, Anum_pg_trigger_tgoldtable, desc, &isnull);
+	watch->has_more |= !isnull;
+	(void) heap_getattr(tuple, Anum_pg_trigger_tgnewtable, desc, &isnull);
+	watch->has_more |= !isnull;
+	return true;
+}
+
+/* The triggers of watches that an index of pg_trigger has for an OID. */
+static List *
+find_triggers(Oid index, AttrNumber column, Oid wanted, Snapshot snapshot)
+{
+	Relation triggers = table_open(TriggerRelationId, AccessShareLock);
+	List *found = NIL;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+	sm_watch watch;
+
+	ScanKeyInit(&key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(wanted));
+	scan = systable_beginscan(triggers, index, true, snapshot, 1, &key);
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		if (read_tuple(tuple, RelationGetDescr(triggers), &watch))
+			found = lappend(found, memcpy(palloc(sizeof(watch)), &watch, sizeof(watch)));
+	}
+	systable_endscan(scan);
+	table_close(triggers, AccessShareLock);
+	return found;
+}
+
+/* Reads a trigger.  False if it is none of a watch, or not there. */
+bool
+sm_watch_read(Oid trigger, Snapshot snapshot, sm_watch *watch)
+{
+	List *found = find_triggers(TriggerOidIndexId, Anum_pg_trigger_oid, trigger, snapshot);
+
+	if (found == NIL)
+		return false;
+	*watch = *(sm_watch *) linitial(found);
+	return true;
+}
+
+/* The watches whose triggers depend on an object; none but the first if first_only. */
+static List *
+find_dependent(Oid class, Oid object, bool first_only)
+{
+	Relation depend = table_open(DependRelationId, AccessShareLock);
+	List *found = NIL;
+	ScanKeyData keys[2];
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(class));
+	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, lengthof(keys),
+							  keys);
+	while (!(first_only && found != NIL) &&
+		   HeapTupleIsValid(tuple = systable_getnext(scan)))
+	{
+		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+		sm_watch *watch;
+
+		if (row->classid != TriggerRelationId)
+			continue;
+		watch = palloc(sizeof(sm_watch));
+		if (sm_watch_read(row->objid, NULL, watch) &&
+			(class != RelationRelationId || watch->source != object))
+			found = lappend(found, watch);
+	}
+	systable_endscan(scan);
+	table_close(depend, AccessShareLock);
+	return found;
+}
+
+/* Does any table invalidate a map's keys? */
+bool
+sm_map_is_watched(Oid map)
+{
+	return find_dependent(RelationRelationId, map, true) != NIL;
+}
+
+/* The watches of a map, of sm_watch. */
+List *
+sm_watches_of_map(Oid map)
+{
+	return find_dependent(RelationRelationId, map, false);
+}
+
+/* The watches that have a table for their source. */
+List *
+sm_watches_of_source(Oid source)
+{
+	HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(source));
+	bool has_triggers =
+		HeapTupleIsValid(tuple) && ((Form_pg_class) GETSTRUCT(tuple))->relhastriggers;
+
+	if (HeapTupleIsValid(tuple))
+		ReleaseSysCache(tuple);
+	if (!has_triggers)
+		return NIL;
+	return find_triggers(TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, source, NULL);
+}
+
+/* All watches of this database. */
+List *
+sm_watches_all(void)
+{
+	List *name = list_make2(makeString("syncmap"), makeString("invalidate"));
+	Oid function;
+
+	if (!OidIsValid(get_namespace_oid("syncmap", true)))
+		return NIL;
+	function = LookupFuncName(name, 0, NULL, true);
+	if (!OidIsValid(function))
+		return NIL;
+	return find_dependent(ProcedureRelationId, function, false);
+}
