@@ -42,6 +42,31 @@
 #define sm_parse_type(string, type, typmod) parseTypeString(string, type, typmod, false)
 #endif
 
+/* The names in a qualified name. */
+#if PG_VERSION_NUM >= 160000
+#define sm_name_list(name) stringToQualifiedNameList(name, NULL)
+#else
+#define sm_name_list(name) stringToQualifiedNameList(name)
+#endif
+
+/* Does the current user own a relation? */
+#if PG_VERSION_NUM >= 160000
+#define sm_owns_relation(relid) \
+	object_ownercheck(RelationRelationId, relid, GetUserId())
+#else
+#define sm_owns_relation(relid) pg_class_ownercheck(relid, GetUserId())
+#endif
+
+/* Takes a lock if nobody else has it. */
+#if PG_VERSION_NUM >= 180000
+#define sm_lock_at_once(tag, mode) \
+	(LockAcquireExtended(tag, mode, false, true, false, NULL, false) != \
+	 LOCKACQUIRE_NOT_AVAIL)
+#else
+#define sm_lock_at_once(tag, mode) \
+	(LockAcquireExtended(tag, mode, false, true, false, NULL) != LOCKACQUIRE_NOT_AVAIL)
+#endif
+
 /* Which transaction this is, as a number that no other one has here. */
 #if PG_VERSION_NUM >= 170000
 #define SM_MY_LXID (MyProc->vxid.lxid)

@@ -182,17 +182,6 @@ make_tag(LOCKTAG *tag, Oid relid, sm_bytes key)
 						 hash_bytes(key.data, (int) key.len), LOAD_LOCK);
 }
 
-static bool
-lock_now(const LOCKTAG *tag)
-{
-	return LockAcquireExtended(tag, ExclusiveLock, false, true, false, NULL
-#if PG_VERSION_NUM >= 180000
-							   ,
-							   false
-#endif
-							   ) != LOCKACQUIRE_NOT_AVAIL;
-}
-
 static int
 load_wait(Oid relid)
 {
@@ -215,7 +204,7 @@ wait_turn(sm_args *args, sm_bytes key, const LOCKTAG *tag, bool *locked)
 	long pause = FIRST_PAUSE;
 	int longest = 0;
 
-	while (!(*locked = lock_now(tag)))
+	while (!(*locked = sm_lock_at_once(tag, ExclusiveLock)))
 	{
 		if (start == 0)
 		{

@@ -36,6 +36,7 @@ typedef struct sm_invalidator
 	Oid trigger; /* hash key, must be first */
 	bool valid;
 	bool busy;			 /* its expression is being evaluated */
+	Oid source;
 	Oid map;
 	Oid key_type;
 	bool whole;			 /* all keys of the map */
@@ -48,26 +49,24 @@ typedef struct sm_invalidator
 static HTAB *invalidators = NULL;
 
 static void
-invalidate_all(void)
+at_relcache_invalidation(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS scan;
 	sm_invalidator *invalidator;
 
 	hash_seq_init(&scan, invalidators);
 	while ((invalidator = hash_seq_search(&scan)) != NULL)
-		invalidator->valid = false;
-}
-
-static void
-at_relcache_invalidation(Datum arg, Oid relid)
-{
-	invalidate_all();
+	{
+		if (!OidIsValid(relid) || invalidator->source == relid ||
+			invalidator->map == relid)
+			invalidator->valid = false;
+	}
 }
 
 static void
 at_syscache_invalidation(Datum arg, int cacheid, uint32 hashvalue)
 {
-	invalidate_all();
+	at_relcache_invalidation(arg, InvalidOid);
 }
 
 static void
@@ -103,12 +102,13 @@ fill_invalidator(sm_invalidator *invalidator, Relation source)
 					RelationGetRelationName(source)),
 			 errhint("Drop it, and use syncmap.watch.")));
 	/* before the locks that follow bring news */
+	invalidator->source = watch.source;
+	invalidator->map = watch.map;
 	invalidator->valid = true;
 	map = table_open(watch.map, AccessShareLock);
 	sm_types_read(map, &types);
 	table_close(map, NoLock);
 
-	invalidator->map = watch.map;
 	invalidator->key_type = types.key_type;
 	invalidator->whole = watch.key == NULL;
 	invalidator->column = 0;

@@ -4,8 +4,8 @@
  *
  * It is the map's option loader, with the key as $1, and gives one column of the type of
  * the map's values, and one row at most.  All who may read the map share what it gives,
- * so it runs as the map's owner, whoever asks, in a security-restricted context, and
- * names in it must be qualified.  A session keeps its plan.
+ * so it runs as the map's owner, whoever asks, in a security-restricted context, with
+ * settings of its own; names in it must be qualified.  A session keeps its plan.
  */
 #include "compat.h"
 
@@ -39,6 +39,30 @@ typedef struct sm_loader
 
 static HTAB *loaders = NULL;
 
+/*
+ * What a value might depend on, and its caller could set: all who may read the map share
+ * it, and so all of them see it computed in one way.
+ */
+static const struct
+{
+	const char *name;
+	const char *value;
+} settings[] = {{"search_path", "pg_catalog, pg_temp"},
+				{"TimeZone", "UTC"},
+				{"DateStyle", "ISO, MDY"},
+				{"IntervalStyle", "postgres"},
+				{"extra_float_digits", "1"},
+				{"bytea_output", "hex"},
+				{"xmlbinary", "base64"},
+				{"lc_monetary", "C"},
+				{"lc_numeric", "C"},
+				{"lc_time", "C"},
+				{"standard_conforming_strings", "on"},
+				{"transform_null_equals", "off"},
+				{"array_nulls", "on"},
+				{"default_text_search_config", "pg_catalog.simple"},
+				{"row_security", "on"}};
+
 /* Whose rights and settings hold outside of the loader. */
 typedef struct outside
 {
@@ -64,8 +88,9 @@ enter(Oid relid)
 						   before.context | SECURITY_LOCAL_USERID_CHANGE |
 							   SECURITY_RESTRICTED_OPERATION);
 	before.level = NewGUCNestLevel();
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	for (int i = 0; i < (int) lengthof(settings); i++)
+		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	return before;
 }
 

@@ -181,12 +181,7 @@ sm_watch_key(Relation source, const char *key, Oid type)
 static Oid
 find_map(const char *name, LOCKMODE lock)
 {
-	List *names = stringToQualifiedNameList(name
-#if PG_VERSION_NUM >= 160000
-											,
-											NULL
-#endif
-	);
+	List *names = sm_name_list(name);
 
 	if (list_length(names) < 2)
 		return InvalidOid;
@@ -246,16 +241,6 @@ check_source(Relation source)
 			"Triggers do not see the children's changes. Watch each table without children, or use partitions.");
 }
 
-static bool
-owns(Oid relid)
-{
-#if PG_VERSION_NUM >= 160000
-	return object_ownercheck(RelationRelationId, relid, GetUserId());
-#else
-	return pg_class_ownercheck(relid, GetUserId());
-#endif
-}
-
 /* The map of a trigger that is being made.  Raises 42P01, 42809, 42501, 0A000. */
 static Oid
 check_map(const sm_watch *watch)
@@ -274,7 +259,7 @@ check_map(const sm_watch *watch)
 	if (get_rel_persistence(map) == RELPERSISTENCE_TEMP)
 		refuse("a temporary map cannot be watched", "Create a map that stays.");
 	/* a partition's owner need not own it */
-	if (!watch->is_clone && !owns(map))
+	if (!watch->is_clone && !sm_owns_relation(map))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, get_rel_name(map));
 	return map;
 }
@@ -591,7 +576,7 @@ syncmap_watch(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_TABLE),
 				 errmsg("relation with OID %u does not exist", source)));
-	if (!owns(source))
+	if (!sm_owns_relation(source))
 		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(source)),
 					   get_rel_name(source));
 	if (!PG_ARGISNULL(2))
