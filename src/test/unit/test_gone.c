@@ -51,13 +51,23 @@ typedef struct report
 	uint64_t count, entries, pages, quota;
 	bool ordered;
 	sm_status step;
+	sm_status covered; /* and what stands in the way, of one key */
+	sm_fences fences;
 	sm_read_stats reads;
 	sm_shard_stats shards[4];
 } report;
 
+static bool
+copy_fences(void *arg, const sm_fences *fences)
+{
+	*(sm_fences *) arg = *fences;
+	return true;
+}
+
 static report
 look(void)
 {
+	static const uint64_t key = 0;
 	report r = {0};
 
 	r.count = sm_count(&other);
@@ -66,6 +76,7 @@ look(void)
 	r.quota = sm_map_quota(&other);
 	r.ordered = sm_map_is_ordered(&other);
 	r.step = sm_order_step(&other);
+	r.covered = sm_covered(&other, key_of(&key), copy_fences, &r.fences);
 	sm_get_read_stats(&other, &r.reads);
 	for (uint32_t i = 0; i < 1U << other.shard_bits; i++)
 		sm_check(sm_get_shard_stats(&other, i, &r.shards[i]), "it is there");
@@ -80,6 +91,14 @@ never(void *arg, const void *old, size_t old_len, void *new_value)
 	(void) old_len;
 	(void) new_value;
 	sm_failed("the function of an update was called");
+}
+
+static bool
+asked(void *arg, const sm_fences *fences)
+{
+	(void) arg;
+	(void) fences;
+	sm_failed("a fill asked what stands in its way");
 }
 
 /* No key, no value, and no length of the other map comes out. */
@@ -113,11 +132,14 @@ read_and_write(sm_map *gone, uint64_t number)
 				 "compare_pair_and_swap");
 		sm_check(sm_compare_pair_and_delete(gone, key, v, 5) == SM_GONE,
 				 "compare_pair_and_delete");
+		sm_check(sm_fill(gone, key, v, SM_NEVER, asked, NULL) == SM_GONE, "fill");
 	}
 	sm_check(sm_delete(gone, key) == SM_GONE, "delete");
 	sm_check(sm_get_and_delete(gone, key, &buffer) == SM_GONE, "get_and_delete");
 	sm_check(sm_update(gone, key, never, NULL, SM_NEVER) == SM_GONE, "update");
 	sm_check(sm_expire(gone, key, 5) == SM_GONE, "expire");
+	sm_check(sm_invalidate(gone, key, 900) == SM_GONE, "invalidate");
+	sm_check(sm_covered(gone, key, asked, NULL) == SM_GONE, "covered");
 }
 
 static void
@@ -155,6 +177,9 @@ use_whole(sm_map *gone)
 	}
 	sm_check(sm_range(gone, &cursor, &pairs) == SM_GONE, "range");
 	sm_check(sm_clear(gone) == SM_GONE, "clear");
+	sm_check(sm_invalidate_all(gone, 900) == SM_GONE, "invalidate_all");
+	sm_check(sm_map_watch(gone, 900) == SM_GONE, "watch");
+	sm_check(sm_map_unwatch(gone) == SM_GONE, "unwatch");
 	sm_check(sm_snapshot_open(gone, &snapshot) == SM_GONE, "a snapshot");
 	sm_check(sm_snapshot_range(gone, &snapshot, &pairs) == SM_GONE, "its range");
 	sm_check(sm_snapshot_changes(gone, &snapshot, 0, &changes, &pairs) == SM_GONE,
@@ -203,6 +228,13 @@ test(sm_map *gone)
 	sm_snapshot_close(gone, &stale);
 	sm_check(sm_snapshot_open(&other, &stale) == SM_REFUSED, "it was closed");
 	sm_snapshot_close(&other, &snapshot);
+	/* and while it is watched; key 0 is fenced with 300 */
+	sm_check(sm_map_watch(&other, 200) == SM_FOUND,
+			 "a map that is there is not watched");
+	sm_check(sm_invalidate(&other, key_of(&(uint64_t) {0}), 300) <= SM_ABSENT,
+			 "fenced");
+	use(gone);
+	sm_check(sm_map_unwatch(&other) == SM_FOUND, "the watch does not end");
 	sm_host_set_clock(0);
 }
 
