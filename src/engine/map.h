@@ -262,7 +262,8 @@ extern sm_status sm_fill(sm_map *map, sm_bytes key, sm_bytes value, int64_t expi
 /*
  * Fences a key with the number of a transaction, and takes its pair out, at one moment:
  * SM_FOUND or SM_ABSENT, whether there was one; SM_UNWATCHED: nothing was done; SM_GONE.
- * Never fails for memory: where there is none, the horizon of more keys is raised.
+ * Never fails for memory: where there is none, even by eviction, the horizon of more
+ * keys is raised.
  */
 extern sm_status sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence);
 

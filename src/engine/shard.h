@@ -257,6 +257,7 @@ extern uint64_t sm_shard_free_empty(const sm_engine *engine, uint32_t number,
 extern bool sm_shard_make_room(const sm_engine *engine, sm_shard *shard, sm_queue queue,
 							   uint64_t head, bool *dropped);
 extern void sm_shard_compact(const sm_engine *engine, sm_shard *shard);
+extern uint64_t sm_shard_make_page(const sm_engine *engine, sm_shard *shard);
 
 /* shard_memory.c: these take and release the shard's lock */
 extern bool sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id,

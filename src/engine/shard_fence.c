@@ -45,20 +45,12 @@ sm_shard_raise_horizon(sm_shard *shard, uint64_t horizon)
 		shard->horizon = horizon;
 }
 
-/* Makes the page of stripes; false if the map's quota or the arena has none (M1). */
-static bool
-make_stripes(const sm_engine *engine, sm_shard *shard)
-{
-	if (sm_shard_exceeds(engine, shard, 1))
-		return false;
-	shard->stripes = sm_page_alloc_zeroed(&engine->arena);
-	return shard->stripes != 0;
-}
-
 /*
- * Fences the keys of a tag's stripe.  One that is no greater than a horizon stands in the
- * way already.  Of one too many the least, which has most likely ended for all, becomes
- * the stripe's horizon; that is no less than the one before, see stripe.
+ * Fences the keys of a tag's stripe.  Keys may be evicted for a page of them, within the
+ * quota and the arena (M1); where there is none, the shard's horizon is raised.  A fence
+ * that is no greater than a horizon stands in the way already.  Of one too many the least,
+ * which has most likely ended for all, becomes the stripe's horizon; that is no less than
+ * the one before, see stripe.
  */
 void
 sm_shard_fence(const sm_engine *engine, sm_shard *shard, uint32_t tag, uint64_t fence)
@@ -68,7 +60,9 @@ sm_shard_fence(const sm_engine *engine, sm_shard *shard, uint32_t tag, uint64_t 
 
 	if (fence <= shard->horizon)
 		return;
-	if (shard->stripes == 0 && !make_stripes(engine, shard))
+	if (shard->stripes == 0)
+		shard->stripes = sm_shard_make_page(engine, shard);
+	if (shard->stripes == 0)
 	{
 		sm_shard_raise_horizon(shard, fence);
 		return;

@@ -425,6 +425,25 @@ sm_shard_make_room(const sm_engine *engine, sm_shard *shard, sm_queue queue,
 	}
 }
 
+/*
+ * A page of zeros for a shard, charged to its map when it is counted, by eviction where a
+ * write would evict for one: a map at its quota would never have any otherwise.  Slots do
+ * not stay in their places.  Returns 0 if there is none.
+ */
+uint64_t
+sm_shard_make_page(const sm_engine *engine, sm_shard *shard)
+{
+	for (int evictions = 0;; evictions++)
+	{
+		bool exceeds = sm_shard_exceeds(engine, shard, 1);
+		uint64_t page = exceeds ? 0 : sm_page_alloc_zeroed(&engine->arena);
+
+		if (page != 0 || evictions == EVICTIONS_A_WRITE ||
+			!may_evict(engine, shard, exceeds) || !evict(engine, shard, evictions > 0))
+			return page;
+	}
+}
+
 /* Takes a segment's expired entries out, up to *most; true if none is left. */
 static bool
 sweep_segment(const sm_engine *engine, sm_shard *shard, uint64_t segment, int64_t now,

@@ -445,8 +445,8 @@ compute(const sm_request *request, const sm_write *write, const write_target *ta
 
 /*
  * What a map that is watched, or is to be for this write, has to say before it: SM_FOUND,
- * and the write goes on, under the same hold of the lock (C3).  Changes nothing but
- * fences, and these only if the write is an invalidation.
+ * and the write goes on, under the same hold of the lock (C3).  Comes before the key is
+ * looked up: an invalidation may evict for a page of fences.  Anything else changes nothing.
  */
 static SM_NOINLINE sm_status
 pass_fences(const sm_request *request, const sm_write *write)

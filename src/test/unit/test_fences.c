@@ -446,6 +446,35 @@ test_no_memory(sm_map *map, bool quota)
 	check_fences(map, key, raised, "a fill that failed");
 }
 
+/* A map that is full, and evicts, has pages for fences all the same (M1). */
+static void
+test_full(sm_map *map)
+{
+	uint64_t quota = 256;
+	view v = after(WATCHED + 1);
+
+	if (map->engine->hash_mask != UINT64_MAX)
+		return;
+	sm_map_configure(map, quota * SM_PAGE_SIZE, true);
+	sm_map_watch(map, WATCHED);
+	for (uint64_t key = 0; key < 20000; key++)
+	{
+		if (sm_fill(map, key_of(&key), (sm_bytes) {room, 150}, SM_NEVER, covers, &v) ==
+			SM_NO_MEMORY)
+			sm_evict(map, 4);
+	}
+	sm_check(sm_map_pages(map) + 16 > quota, "the map is not full");
+	for (uint64_t key = 0; key < 500; key++)
+		sm_invalidate(map, key_of(&key), 200);
+	for (uint64_t key = 0; key < 500; key++)
+	{
+		sm_invalidate(map, key_of(&key), 300);
+		sm_check(look(map, key).fence[0] == 300, "a map that is full has no fences");
+		sm_check(sm_map_pages(map) <= quota, "M1: the map is over its quota");
+	}
+	sm_check(sm_count(map) > 2000, "all was evicted for it");
+}
+
 /* A map starts without, whoever had the shards before (C3, R5). */
 static void
 test_life(sm_map *map)
@@ -814,9 +843,10 @@ run_cases(void)
 	for (int way = 0; way < 4; way++)
 	{
 		static void (*const cases[])(
-			sm_map *) = {test_places, test_kept,	  test_pages,	test_life,
-						 test_plain,  test_unchecked, test_unwatch, test_all,
-						 test_large,  test_expired,	  test_ordered, test_snapshot};
+			sm_map *) = {test_places,  test_kept,  test_full,	   test_pages,
+						 test_life,	   test_plain, test_unchecked, test_unwatch,
+						 test_all,	   test_large, test_expired,   test_ordered,
+						 test_snapshot};
 		int ncases = sizeof(cases) / sizeof(cases[0]);
 
 		for (int i = 0; i < ncases + 4; i++)
