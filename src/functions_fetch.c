@@ -157,6 +157,7 @@ load(sm_args *args, sm_bytes key)
 	sm_bytes value;
 	bool found;
 
+	call->ref->map.reads.loads++;
 	/* of before all that the loader reads */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	moment = sm_moment_of(GetActiveSnapshot());
@@ -209,6 +210,7 @@ wait_turn(sm_args *args, sm_bytes key, const LOCKTAG *tag, bool *locked)
 		if (start == 0)
 		{
 			start = GetCurrentTimestamp();
+			call->ref->map.reads.load_waits++;
 			longest = load_wait(call->ref->relid);
 		}
 		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), longest))

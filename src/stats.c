@@ -24,12 +24,12 @@ SM_FUNCTION(syncmap_stat_shards);
 SM_FUNCTION(syncmap_stat_memory);
 SM_FUNCTION(syncmap_reset_stats);
 
-#define MAP_COLUMNS	   20
+#define MAP_COLUMNS	   24
 #define SHARD_COLUMNS  16
 #define MEMORY_COLUMNS 8
 
-/* The views show the engine's counters up to that one. */
-#define SHOWN_COUNTERS SM_INVALIDATIONS
+/* Of a shard, the engine's counters up to that one. */
+#define SHARD_COUNTERS SM_INVALIDATIONS
 
 static Datum
 bytes_datum(uint64 pages)
@@ -138,8 +138,10 @@ syncmap_stat_maps(PG_FUNCTION_ARGS)
 		values[n++] = Int64GetDatum((int64) reads.hits);
 		values[n++] = Int64GetDatum((int64) (reads.gets - reads.hits));
 		values[n++] = Int64GetDatum((int64) reads.retries);
-		for (int counter = 0; counter < SHOWN_COUNTERS; counter++)
+		for (int counter = 0; counter < SM_COUNTERS; counter++)
 			values[n++] = Int64GetDatum((int64) stats.counts[counter]);
+		values[n++] = Int64GetDatum((int64) reads.loads);
+		values[n++] = Int64GetDatum((int64) reads.load_waits);
 		values[n++] = Int64GetDatum((int64) stats.entries);
 		values[n++] = Int64GetDatum((int64) stats.dirty);
 		values[n++] =
@@ -183,7 +185,7 @@ syncmap_stat_shards(PG_FUNCTION_ARGS)
 				break;
 			values[n++] = ObjectIdGetDatum(list[i].relation);
 			values[n++] = Int32GetDatum((int32) shard);
-			for (int counter = 0; counter < SHOWN_COUNTERS; counter++)
+			for (int counter = 0; counter < SHARD_COUNTERS; counter++)
 				values[n++] = Int64GetDatum((int64) stats.counts[counter]);
 			values[n++] = Int64GetDatum((int64) stats.entries);
 			values[n++] = Int64GetDatum((int64) stats.dirty);

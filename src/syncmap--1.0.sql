@@ -545,7 +545,9 @@ CREATE FUNCTION syncmap.stat_maps(
 	OUT relid oid, OUT shards integer, OUT gets bigint, OUT hits bigint,
 	OUT misses bigint, OUT retries bigint, OUT puts bigint, OUT deletes bigint,
 	OUT evictions bigint, OUT expirations bigint, OUT promotions bigint,
-	OUT compactions bigint, OUT entries bigint, OUT dirty_entries bigint,
+	OUT compactions bigint, OUT invalidations bigint, OUT refused_fills bigint,
+	OUT loads bigint, OUT load_waits bigint,
+	OUT entries bigint, OUT dirty_entries bigint,
 	OUT live_bytes bigint, OUT dead_bytes bigint, OUT memory bigint,
 	OUT max_memory bigint, OUT evicts boolean, OUT stats_reset timestamptz)
 RETURNS SETOF record
@@ -578,7 +580,8 @@ LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 CREATE VIEW syncmap.stat_map AS
 	SELECT s.relid, n.nspname AS schemaname, c.relname, s.shards,
 		s.gets, s.hits, s.misses, s.puts, s.deletes, s.evictions, s.expirations,
-		s.promotions, s.compactions, s.retries, s.entries, s.dirty_entries,
+		s.promotions, s.compactions, s.retries, s.invalidations, s.refused_fills,
+		s.loads, s.load_waits, s.entries, s.dirty_entries,
 		s.live_bytes, s.dead_bytes, s.memory, s.max_memory, s.evicts,
 		s.stats_reset
 	FROM syncmap.stat_maps() AS s

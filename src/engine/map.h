@@ -52,6 +52,8 @@ typedef struct sm_reads
 	uint32_t gets;
 	uint32_t hits;
 	uint32_t retries;
+	uint32_t loads; /* the next two by the host, see sm_read_stats */
+	uint32_t load_waits;
 } sm_reads;
 
 /* A process' handle of one map.  Never stored in shared memory. */
@@ -464,6 +466,8 @@ typedef struct sm_read_stats
 	uint64_t gets;
 	uint64_t hits;
 	uint64_t retries; /* lookups that had to start again, each time */
+	uint64_t loads;	  /* values that were computed for a lookup */
+	uint64_t load_waits; /* lookups that waited for another one's load */
 } sm_read_stats;
 
 /* Takes a shard's lock, shared.  False, and all is 0, if the map is gone. */

@@ -19,6 +19,8 @@ sm_shard_zero_counts(sm_shard *shard)
 	sm_store(&shard->gets, 0);
 	sm_store(&shard->hits, 0);
 	sm_store(&shard->retries, 0);
+	sm_store(&shard->loads, 0);
+	sm_store(&shard->load_waits, 0);
 }
 
 /* Counts a shard's keys; false if the map is gone. */
@@ -106,7 +108,9 @@ sm_get_read_stats(const sm_map *map, sm_read_stats *stats)
 
 	*stats = (sm_read_stats) {.gets = sm_load(&shard->gets),
 							  .hits = sm_load(&shard->hits),
-							  .retries = sm_load(&shard->retries)};
+							  .retries = sm_load(&shard->retries),
+							  .loads = sm_load(&shard->loads),
+							  .load_waits = sm_load(&shard->load_waits)};
 	if (!sm_map_had(map, map->first_shard))
 		*stats = (sm_read_stats) {0};
 }
@@ -133,6 +137,8 @@ sm_flush_reads(sm_map *map)
 	flush(&shard->gets, &map->reads.gets);
 	flush(&shard->hits, &map->reads.hits);
 	flush(&shard->retries, &map->reads.retries);
+	flush(&shard->loads, &map->reads.loads);
+	flush(&shard->load_waits, &map->reads.load_waits);
 }
 
 void

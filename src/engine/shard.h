@@ -68,6 +68,8 @@ struct sm_shard
 	sm_word gets;					 /* these of the map, in its first shard */
 	sm_word hits;
 	sm_word retries;
+	sm_word loads;
+	sm_word load_waits;
 
 	/*
 	 * Loaded by readers of keys in order, and by no other; stored by writers of maps
