@@ -28,6 +28,7 @@
 #include "parser/parsetree.h"
 #include "tcop/utility.h"
 #include "utils/fmgroids.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
@@ -135,12 +136,17 @@ warn_collation(Relation rel, const sm_types *types)
 				 errhint("Declare the column as: key text COLLATE \"C\"")));
 }
 
-/* Raises an error if the map's option loader is no query for it. */
+/*
+ * Raises an error if the map's option loader is no query for it.  A dump is restored
+ * without a look, as function bodies are: its tables may be made later.
+ */
 static void
 check_loader(Relation rel, const sm_types *types)
 {
 	sm_options options;
 
+	if (!check_function_bodies)
+		return;
 	sm_options_parse(GetForeignTable(RelationGetRelid(rel))->options, &options);
 	if (options.loader != NULL)
 		sm_loader_check(RelationGetRelid(rel), types, options.loader);
@@ -182,7 +188,8 @@ check_map(Oid relid, bool options)
 /* What a statement that is under way has created or altered so far. */
 typedef struct altered_relations
 {
-	List *relids; /* of tables of all kinds */
+	List *relids;  /* of tables of all kinds */
+	List *renamed; /* other objects, of ObjectAddress */
 	MemoryContext context;
 	bool options; /* those of foreign tables, too */
 } altered_relations;
@@ -209,6 +216,18 @@ constrained_relation(Oid constraint)
 	return relid;
 }
 
+/* Notes an object that may have another name now, which a watch may have in its key. */
+static void
+note_renamed(Oid classId, Oid objectId)
+{
+	MemoryContext old = MemoryContextSwitchTo(altered->context);
+	ObjectAddress *address = palloc(sizeof(ObjectAddress));
+
+	ObjectAddressSet(*address, classId, objectId);
+	altered->renamed = lappend(altered->renamed, address);
+	MemoryContextSwitchTo(old);
+}
+
 static void
 object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, void *arg)
 {
@@ -223,7 +242,11 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 	if (classId == ConstraintRelationId && access == OAT_POST_CREATE)
 		objectId = constrained_relation(objectId);
 	else if (classId != RelationRelationId && classId != ForeignTableRelationId)
+	{
+		if (access == OAT_POST_ALTER)
+			note_renamed(classId, objectId);
 		return;
+	}
 	old = MemoryContextSwitchTo(altered->context);
 	altered->relids = list_append_unique_oid(altered->relids, objectId);
 	MemoryContextSwitchTo(old);
@@ -246,19 +269,20 @@ check_maps(List *relids, bool options)
 	}
 }
 
-/* Does a statement rename something that is neither a table nor of one? */
-static bool
-renames_others(const Node *statement)
+/* Raises 0A000 if a watch does not find by name any more what was renamed. */
+static void
+check_renamed(List *renamed)
 {
-	ObjectType type;
+	ListCell *cell;
 
-	if (IsA(statement, RenameStmt))
-		type = ((const RenameStmt *) statement)->renameType;
-	else if (IsA(statement, AlterObjectSchemaStmt))
-		type = ((const AlterObjectSchemaStmt *) statement)->objectType;
-	else
-		return false;
-	return type != OBJECT_COLUMN && type != OBJECT_TABLE && type != OBJECT_FOREIGN_TABLE;
+	if (renamed != NIL)
+		CommandCounterIncrement();
+	foreach (cell, renamed)
+	{
+		const ObjectAddress *address = lfirst(cell);
+
+		sm_watch_check_object(address->classId, address->objectId);
+	}
 }
 
 /* May a statement create or alter a map, or rename what is watched?  *options: and its options? */
@@ -305,7 +329,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
-	altered_relations mine = {NIL, CurrentMemoryContext, false};
+	altered_relations mine = {NIL, NIL, CurrentMemoryContext, false};
 	altered_relations *outer = altered;
 
 	/* pg_upgrade makes columns that were dropped, and drops them */
@@ -328,11 +352,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	}
 	PG_END_TRY();
 	check_maps(mine.relids, mine.options);
-	if (renames_others(pstmt->utilityStmt))
-	{
-		CommandCounterIncrement();
-		sm_watch_check_all();
-	}
+	check_renamed(mine.renamed);
 }
 
 /* ---- ON CONFLICT ---- */

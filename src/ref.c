@@ -21,6 +21,7 @@
 #include "access/relation.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
@@ -417,6 +418,19 @@ sm_ref_watch(sm_ref *ref)
 }
 
 /*
+ * Is the map on a standby, which hears of no change of the tables that it is beside?  Then
+ * it is removed: it may hold what was stored before it was watched.  (C5)
+ */
+static bool
+is_blind(const sm_ref *ref, const sm_registration *entry)
+{
+	if (ref->unchecked || !RecoveryInProgress())
+		return false;
+	sm_registry_remove(entry->id);
+	return true;
+}
+
+/*
  * Opens a handle of the relation's map, or of none, and sees to it that the relation's
  * options hold.  The relation is locked, so nobody else can be changing them; what this
  * transaction has changed, and may roll back, holds from its commit on, see lifecycle.c.
@@ -430,7 +444,7 @@ attach(sm_ref *ref, const sm_registration *wanted, own_changes changes, bool cle
 	read_options(ref, &options);
 	/* before the search: a map that is made during it is found by the next one (W4) */
 	ref->additions = sm_registry_additions();
-	if (!find_entry(wanted, clears, &entry))
+	if (!find_entry(wanted, clears, &entry) || is_blind(ref, &entry))
 	{
 		sm_map_open_none(&ref->map, &sm_pg_engine);
 		return;

@@ -23,6 +23,7 @@
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
@@ -442,11 +443,14 @@ sm_watch_check_relation(Oid relid)
 		check_each(sm_watches_of_map(relid));
 }
 
-/* The same of all watches of the database. */
+/* The same of those whose key uses an object, or that have something in a schema. */
 void
-sm_watch_check_all(void)
+sm_watch_check_object(Oid class, Oid object)
 {
-	check_each(sm_watches_all());
+	if (class == NamespaceRelationId)
+		check_each(sm_watches_all());
+	else
+		check_each(sm_watches_using(class, object));
 }
 
 /* ---- watch and unwatch ---- */

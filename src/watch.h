@@ -12,6 +12,6 @@
 extern void sm_watch_init(void);
 extern Node *sm_watch_key(Relation source, const char *key, Oid type);
 extern void sm_watch_check_relation(Oid relid);
-extern void sm_watch_check_all(void);
+extern void sm_watch_check_object(Oid class, Oid object);
 
 #endif /* SM_WATCH_H */

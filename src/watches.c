@@ -154,9 +154,9 @@ sm_watch_read(Oid trigger, Snapshot snapshot, sm_watch *watch)
 	return true;
 }
 
-/* The watches whose triggers depend on an object; none but the first if first_only. */
+/* The watches whose triggers depend on an object. */
 static List *
-find_dependent(Oid class, Oid object, bool first_only)
+find_dependent(Oid class, Oid object)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
 	List *found = NIL;
@@ -170,8 +170,7 @@ find_dependent(Oid class, Oid object, bool first_only)
 				ObjectIdGetDatum(object));
 	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, lengthof(keys),
 							  keys);
-	while (!(first_only && found != NIL) &&
-		   HeapTupleIsValid(tuple = systable_getnext(scan)))
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
 		sm_watch *watch;
@@ -188,18 +187,28 @@ find_dependent(Oid class, Oid object, bool first_only)
 	return found;
 }
 
-/* Does any table invalidate a map's keys? */
+/*
+ * Does any table invalidate a map's keys?  One whose trigger for rows was taken away, with
+ * CASCADE, does not, although that for TRUNCATE is there.
+ */
 bool
 sm_map_is_watched(Oid map)
 {
-	return find_dependent(RelationRelationId, map, true) != NIL;
+	ListCell *cell;
+
+	foreach (cell, find_dependent(RelationRelationId, map))
+	{
+		if (TRIGGER_FOR_ROW(((sm_watch *) lfirst(cell))->type))
+			return true;
+	}
+	return false;
 }
 
 /* The watches of a map, of sm_watch. */
 List *
 sm_watches_of_map(Oid map)
 {
-	return find_dependent(RelationRelationId, map, false);
+	return find_dependent(RelationRelationId, map);
 }
 
 /* The watches that have a table for their source. */
@@ -217,6 +226,13 @@ sm_watches_of_source(Oid source)
 	return find_triggers(TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, source, NULL);
 }
 
+/* The watches whose keys use an object, such as a function. */
+List *
+sm_watches_using(Oid class, Oid object)
+{
+	return find_dependent(class, object);
+}
+
 /* All watches of this database. */
 List *
 sm_watches_all(void)
@@ -229,5 +245,5 @@ sm_watches_all(void)
 	function = LookupFuncName(name, 0, NULL, true);
 	if (!OidIsValid(function))
 		return NIL;
-	return find_dependent(ProcedureRelationId, function, false);
+	return find_dependent(ProcedureRelationId, function);
 }

@@ -31,6 +31,7 @@ extern bool sm_watch_read(Oid trigger, Snapshot snapshot, sm_watch *watch);
 extern bool sm_map_is_watched(Oid map);
 extern List *sm_watches_of_map(Oid map);
 extern List *sm_watches_of_source(Oid source);
+extern List *sm_watches_using(Oid class, Oid object);
 extern List *sm_watches_all(void);
 
 #endif /* SM_WATCHES_H */
