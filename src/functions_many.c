@@ -16,9 +16,10 @@
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
 
-#include "args.h"
+#include "fetch.h"
 
 SM_FUNCTION(syncmap_get_many);
+SM_FUNCTION(syncmap_fetch_many);
 SM_FUNCTION(syncmap_put_many);
 SM_FUNCTION(syncmap_delete_many);
 
@@ -131,13 +132,24 @@ next_key(sm_args *args)
 	sm_call_prepare(args->call);
 }
 
-/*
- * get_many(map, keys) returns text[]; get_many(map, keys, as) returns an array of
- * that type: the values in the order of the keys, NULL where there is none.  Needs
- * SELECT.
- */
-Datum
-syncmap_get_many(PG_FUNCTION_ARGS)
+/* Copies out the value of a key, or with fetches has it computed. */
+static bool
+get_one(sm_args *args, sm_bytes key, bool enabled, bool fetches)
+{
+	sm_call *call = args->call;
+
+	if (fetches)
+		return sm_fetch(args, key, enabled);
+	if (!enabled || key.len > SM_MAX_KEY || sm_is_noted(call->ref->relid, key))
+		return false;
+	while (!sm_call_done(call, sm_get(&call->ref->map, key, &call->value)))
+		;
+	return call->status == SM_FOUND;
+}
+
+/* The values of an array of keys, in their order, NULL where there is none. */
+static Datum
+get_values(FunctionCallInfo fcinfo, bool fetches)
 {
 	sm_elements keys;
 	Oid type = TEXTOID;
@@ -166,7 +178,7 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 
 	memset(nulls, true, keys.length);
 
-	for (int first = 0; enabled && first < keys.length; first += SM_AHEAD)
+	for (int first = 0; (enabled || fetches) && first < keys.length; first += SM_AHEAD)
 	{
 		sm_bytes ahead[SM_AHEAD];
 		int at[SM_AHEAD];
@@ -177,16 +189,13 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 			if (keys.nulls[i])
 				continue;
 			ahead[n] = keep(&args, key_at(&args, &keys, i));
-			if (ahead[n].len <= SM_MAX_KEY)
-				at[n++] = i;
+			at[n++] = i;
 		}
 		sm_prefetch(&call.ref->map, ahead, n);
 		for (int i = 0; i < n; i++)
 		{
 			next_key(&args);
-			while (!sm_call_done(&call, sm_get(&call.ref->map, ahead[i], &call.value)))
-				;
-			if (call.status == SM_ABSENT || sm_is_noted(call.ref->relid, ahead[i]))
+			if (!get_one(&args, ahead[i], enabled, fetches))
 				continue;
 			nulls[at[i]] = false;
 			values[at[i]] = sm_args_result(&args);
@@ -196,6 +205,24 @@ syncmap_get_many(PG_FUNCTION_ARGS)
 	get_typlenbyvalalign(type, &len, &byval, &align);
 	PG_RETURN_ARRAYTYPE_P(construct_md_array(values, nulls, 1, &keys.length,
 											 &lower_bound, type, len, byval, align));
+}
+
+/*
+ * get_many(map, keys) returns text[]; get_many(map, keys, as) returns an array of
+ * that type: the values in the order of the keys, NULL where there is none.  Needs
+ * SELECT.
+ */
+Datum
+syncmap_get_many(PG_FUNCTION_ARGS)
+{
+	return get_values(fcinfo, false);
+}
+
+/* fetch_many(map, keys), fetch_many(map, keys, as): the same by fetch.  Needs SELECT. */
+Datum
+syncmap_fetch_many(PG_FUNCTION_ARGS)
+{
+	return get_values(fcinfo, true);
 }
 
 /*

@@ -492,6 +492,17 @@ RETURNS anyelement
 AS 'MODULE_PATHNAME', 'syncmap_fetch_typed'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
 
+CREATE FUNCTION syncmap.fetch_many(map regclass, keys anycompatiblearray)
+RETURNS text[]
+AS 'MODULE_PATHNAME', 'syncmap_fetch_many'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 1000;
+
+CREATE FUNCTION syncmap.fetch_many(map regclass, keys anycompatiblearray,
+	"as" anyelement)
+RETURNS anyarray
+AS 'MODULE_PATHNAME', 'syncmap_fetch_many'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
+
 CREATE FUNCTION syncmap.lease(map regclass)
 RETURNS bytea
 AS 'MODULE_PATHNAME', 'syncmap_lease'
@@ -529,6 +540,10 @@ COMMENT ON FUNCTION syncmap.fetch(regclass, anycompatible) IS
 	'returns the value of a key, which the map''s loader computes if it is not there';
 COMMENT ON FUNCTION syncmap.fetch(regclass, anycompatible, anyelement) IS
 	'returns it in its own type, that of the last argument';
+COMMENT ON FUNCTION syncmap.fetch_many(regclass, anycompatiblearray) IS
+	'returns the values of keys, in their order, by fetch';
+COMMENT ON FUNCTION syncmap.fetch_many(regclass, anycompatiblearray, anyelement) IS
+	'returns the values of keys in their own type, by fetch';
 COMMENT ON FUNCTION syncmap.lease(regclass) IS
 	'the moment from which on values may be read for put_leased';
 COMMENT ON FUNCTION syncmap.put_leased(regclass, text, text, bytea, interval) IS

@@ -255,8 +255,12 @@ sm_prefetch(sm_map *map, const sm_bytes *keys, int n)
 	assert(n <= SM_AHEAD);
 	for (int i = 0; i < n; i++)
 	{
-		sm_request request = make_request(map, keys[i]);
+		sm_request request;
 
+		ahead[i].home = NULL;
+		if (keys[i].len > SM_MAX_KEY)
+			continue;
+		request = make_request(map, keys[i]);
 		ahead[i].tag = request.tag;
 		ahead[i].home = sm_shard_prefetch_home(&request);
 	}

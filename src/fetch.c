@@ -1,0 +1,254 @@
+/*
+ * fetch.c
+ *	  Reading a map through to the tables behind it.
+ *
+ * A fetch gives what the map has, or has the map's loader compute it (loader.c), in a
+ * snapshot that is taken before, and stores it if that snapshot covers the key: if no
+ * transaction that has invalidated the key was in progress to it (C3).
+ *
+ * Not stored is what others must not see, or may not: in a transaction that has written
+ * anything, and of keys that it has noted (C2); on a standby, which hears of no
+ * invalidation (C5).
+ *
+ * A value that is there may be given if the transaction takes a snapshot for each
+ * statement: it is not older than a commit that was before the call (C1).  In REPEATABLE
+ * READ it is what the transaction's snapshot shows only if that covers the key; a
+ * SERIALIZABLE one reads the tables, so that its reads are seen by others (C4).
+ *
+ * Of the sessions that miss a key at once one computes it.  It holds a lock as
+ * pg_advisory_lock does, which goes with it, however it ends; the others look again and
+ * again, for so long as the map's option load_wait says, and then compute it themselves:
+ * nobody waits for a lock, so there is no deadlock.
+ */
+#include "compat.h"
+
+#include "access/parallel.h"
+#include "access/xact.h"
+#include "access/xlog.h"
+#include "common/hashfn.h"
+#include "foreign/foreign.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lock.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/snapmgr.h"
+#include "utils/timestamp.h"
+
+#include "fetch.h"
+#include "loader.h"
+#include "options.h"
+#include "shortage.h"
+
+/* Milliseconds between two looks of a session that waits for another one's load. */
+#define FIRST_PAUSE	  1
+#define LONGEST_PAUSE 16
+
+/* Marks our locks among those of pg_advisory_lock, which have 1 or 2 there. */
+#define LOAD_LOCK 3
+
+/* Times that room is made for a value that was computed: it can do without. */
+#define MAX_SHORTAGES 3
+
+/* ---- what is there ---- */
+
+/* Is what the map has for a key what this transaction may see?  (C4) */
+static bool
+is_visible(sm_call *call, sm_bytes key)
+{
+	sm_moment moment;
+
+	if (!IsolationUsesXactSnapshot())
+		return true;
+	if (IsolationIsSerializable())
+		return false;
+	moment = sm_moment_of(GetTransactionSnapshot());
+	return !call->ref->watched ||
+		sm_covered(&call->ref->map, key, sm_moment_covers, &moment) == SM_FOUND;
+}
+
+/* Copies out what the map has for a key, if that may be given. */
+static bool
+find(sm_call *call, sm_bytes key)
+{
+	if (key.len > SM_MAX_KEY || sm_is_noted(call->ref->relid, key))
+		return false;
+	while (!sm_call_done(call, sm_get(&call->ref->map, key, &call->value)))
+		;
+	return call->status == SM_FOUND && is_visible(call, key);
+}
+
+/* ---- what is computed ---- */
+
+/* May this transaction store what it computes for a key? */
+bool
+sm_fetch_may_store(const sm_call *call, sm_bytes key)
+{
+	return sm_guc_enabled && key.len <= SM_MAX_KEY && !RecoveryInProgress() &&
+		!IsInParallelMode() && !TransactionIdIsValid(GetTopTransactionIdIfAny()) &&
+		!sm_is_noted(call->ref->relid, key);
+}
+
+/*
+ * Stores a value that was computed at a moment, if that covers its key.  Where there is no
+ * memory for it, it is not stored.  Errors: 53400, see sm_ref_make_map.
+ */
+bool
+sm_fetch_store(sm_call *call, sm_bytes key, sm_bytes value, int64 expires, sm_moment *moment)
+{
+	int shortages = 0;
+
+	for (;;)
+	{
+		sm_map *map = &call->ref->map;
+		sm_status status = call->ref->watched ?
+			sm_fill(map, key, value, expires, sm_moment_covers, moment) :
+			sm_put(map, key, value, expires);
+
+		CHECK_FOR_INTERRUPTS();
+		switch (status)
+		{
+			case SM_FOUND:
+			case SM_ABSENT:
+				return true;
+			case SM_GONE:
+				call->ref = sm_ref_renew(call->ref);
+				if (call->ref->map.id == SM_NO_MAP)
+					sm_ref_make_map(call->ref);
+				break;
+			case SM_UNWATCHED:
+				sm_ref_watch(call->ref);
+				break;
+			case SM_NO_MEMORY:
+				if (++shortages > MAX_SHORTAGES ||
+					!sm_make_room(map, key.len + value.len))
+					return false;
+				break;
+			default:
+				return false; /* SM_REFUSED */
+		}
+	}
+}
+
+/* When a key expires that is stored now. */
+static int64
+default_expiry(const sm_ref *ref)
+{
+	return ref->has_ttl ? sm_ttl_expires(&ref->ttl) : SM_NEVER;
+}
+
+/*
+ * Computes a key's value and stores it, if it may.  Leaves it in the call; false if there
+ * is none.
+ */
+static bool
+load(sm_args *args, sm_bytes key)
+{
+	sm_call *call = args->call;
+	Oid relid = call->ref->relid;
+	sm_types types = call->ref->types;
+	sm_moment moment;
+	sm_bytes value;
+	bool found;
+
+	call->ref->map.reads.loads++;
+	/* of before all that the loader reads */
+	PushActiveSnapshot(GetTransactionSnapshot());
+	moment = sm_moment_of(GetActiveSnapshot());
+	found = sm_loader_run(call->ref, key, &value);
+
+	/* code of users has run */
+	call->ref = sm_ref_get(relid, args->acl);
+	sm_ref_check_types(call->ref, &types);
+	if (found && sm_fetch_may_store(call, key))
+		(void) sm_fetch_store(call, key, value, default_expiry(call->ref), &moment);
+	PopActiveSnapshot();
+	if (found)
+		sm_call_set_value(call, value);
+	return found;
+}
+
+/* ---- one session computes ---- */
+
+static void
+make_tag(LOCKTAG *tag, Oid relid, sm_bytes key)
+{
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, relid,
+						 hash_bytes(key.data, (int) key.len), LOAD_LOCK);
+}
+
+static int
+load_wait(Oid relid)
+{
+	sm_options options;
+
+	sm_options_parse(GetForeignTable(relid)->options, &options);
+	return options.load_wait;
+}
+
+/*
+ * Waits until this session is the one that computes a key, or does so all the same since
+ * it has waited long enough; *locked tells which.  Returns true if the value is there by
+ * then.
+ */
+static bool
+wait_turn(sm_args *args, sm_bytes key, const LOCKTAG *tag, bool *locked)
+{
+	sm_call *call = args->call;
+	TimestampTz start = 0;
+	long pause = FIRST_PAUSE;
+	int longest = 0;
+
+	while (!(*locked = sm_lock_at_once(tag, ExclusiveLock)))
+	{
+		if (start == 0)
+		{
+			start = GetCurrentTimestamp();
+			call->ref->map.reads.load_waits++;
+			longest = load_wait(call->ref->relid);
+		}
+		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), longest))
+			return false;
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause,
+						 SM_WAIT_LOAD);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+		pause = Min(2 * pause, LONGEST_PAUSE);
+		if (find(call, key))
+			return true;
+	}
+	/* it may have been computed between our look and the lock */
+	return find(call, key);
+}
+
+/* The rest of fetch, for a key that the map does not have. */
+static SM_NOINLINE bool
+fetch_missing(sm_args *args, sm_bytes key)
+{
+	LOCKTAG tag;
+	bool locked = false;
+	bool found;
+
+	/* others see nothing of what it computes, or it sees nothing of what others do */
+	if (!sm_fetch_may_store(args->call, key) || IsolationUsesXactSnapshot())
+		return load(args, key);
+	make_tag(&tag, args->call->ref->relid, key);
+	found = wait_turn(args, key, &tag, &locked) || load(args, key);
+	if (locked)
+		(void) LockRelease(&tag, ExclusiveLock, false);
+	return found;
+}
+
+/*
+ * Leaves the key's value in the call: what the map has, or its loader gives.  Returns
+ * false if there is none.  Code of users may run; the call's reference is good again
+ * afterwards.  enabled is sm_args_start's answer.
+ *
+ * Errors: 55000 the key is not there, and the map has no loader; 21000 it gives more than
+ * one row; what it raises; those of sm_fetch_store.
+ */
+bool
+sm_fetch(sm_args *args, sm_bytes key, bool enabled)
+{
+	return (enabled && find(args->call, key)) || fetch_missing(args, key);
+}
