@@ -151,8 +151,7 @@ refuse_store(const sm_call *call)
 		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 		 errmsg("map \"%s\" is watched: a value cannot be stored without its snapshot",
 				get_rel_name(call->ref->relid)),
-		 errdetail(
-			 "It might be older than a change of the table that it comes from."),
+		 errdetail("It might be older than a change of the table that it comes from."),
 		 errhint(
 			 "Use syncmap.fetch, or syncmap.lease and syncmap.put_leased; or set the map's option unchecked_puts.")));
 	pg_unreachable();

@@ -59,7 +59,7 @@
 
 /* Takes a lock if nobody else has it. */
 #if PG_VERSION_NUM >= 180000
-#define sm_lock_at_once(tag, mode) \
+#define sm_lock_at_once(tag, mode)                                      \
 	(LockAcquireExtended(tag, mode, false, true, false, NULL, false) != \
 	 LOCKACQUIRE_NOT_AVAIL)
 #else

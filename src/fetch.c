@@ -94,7 +94,8 @@ sm_fetch_may_store(const sm_call *call, sm_bytes key)
  * memory for it, it is not stored.  Errors: 53400, see sm_ref_make_map.
  */
 bool
-sm_fetch_store(sm_call *call, sm_bytes key, sm_bytes value, int64 expires, sm_moment *moment)
+sm_fetch_store(sm_call *call, sm_bytes key, sm_bytes value, int64 expires,
+			   sm_moment *moment)
 {
 	int shortages = 0;
 
@@ -173,8 +174,8 @@ load(sm_args *args, sm_bytes key)
 static void
 make_tag(LOCKTAG *tag, Oid relid, sm_bytes key)
 {
-	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, relid,
-						 hash_bytes(key.data, (int) key.len), LOAD_LOCK);
+	SET_LOCKTAG_ADVISORY(*tag, MyDatabaseId, relid, hash_bytes(key.data, (int) key.len),
+						 LOAD_LOCK);
 }
 
 static int
@@ -209,8 +210,8 @@ wait_turn(sm_args *args, sm_bytes key, const LOCKTAG *tag, bool *locked)
 		}
 		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), longest))
 			return false;
-		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, pause,
-						 SM_WAIT_LOAD);
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
+						 pause, SM_WAIT_LOAD);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		pause = Min(2 * pause, LONGEST_PAUSE);

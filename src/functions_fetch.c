@@ -100,7 +100,8 @@ static sm_moment
 read_lease(bytea *bytes, Oid relid)
 {
 	Size size = VARSIZE_ANY_EXHDR(bytes);
-	sm_lease *lease = memcpy(palloc(Max(size, sizeof(sm_lease))), VARDATA_ANY(bytes), size);
+	sm_lease *lease =
+		memcpy(palloc(Max(size, sizeof(sm_lease))), VARDATA_ANY(bytes), size);
 
 	if (size < offsetof(sm_lease, running) || lease->database != MyDatabaseId ||
 		lease->map != relid || lease->xmin > lease->xmax ||

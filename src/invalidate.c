@@ -35,12 +35,12 @@ typedef struct sm_invalidator
 {
 	Oid trigger; /* hash key, must be first */
 	bool valid;
-	bool busy;			 /* its expression is being evaluated */
+	bool busy; /* its expression is being evaluated */
 	Oid source;
 	Oid map;
 	Oid key_type;
-	bool whole;			 /* all keys of the map */
-	AttrNumber column;	 /* the key is that column as it is; 0: it is an expression */
+	bool whole;		   /* all keys of the map */
+	AttrNumber column; /* the key is that column as it is; 0: it is an expression */
 	ExprState *key;
 	ExprContext *econtext;
 	MemoryContext context; /* of the two */
@@ -95,12 +95,11 @@ fill_invalidator(sm_invalidator *invalidator, Relation source)
 		MemoryContextDelete(invalidator->context);
 	invalidator->context = NULL;
 	if (!sm_watch_read(invalidator->trigger, NULL, &watch) || !OidIsValid(watch.map))
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("trigger of table \"%s\" was made while syncmap was not loaded",
-					RelationGetRelationName(source)),
-			 errhint("Drop it, and use syncmap.watch.")));
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("trigger of table \"%s\" was made while syncmap was not loaded",
+						RelationGetRelationName(source)),
+				 errhint("Drop it, and use syncmap.watch.")));
 	/* before the locks that follow bring news */
 	invalidator->source = watch.source;
 	invalidator->map = watch.map;
@@ -121,7 +120,8 @@ fill_invalidator(sm_invalidator *invalidator, Relation source)
 		return;
 	}
 	invalidator->context =
-		AllocSetContextCreate(TopMemoryContext, "syncmap invalidator", ALLOCSET_SMALL_SIZES);
+		AllocSetContextCreate(TopMemoryContext, "syncmap invalidator",
+							  ALLOCSET_SMALL_SIZES);
 	old = MemoryContextSwitchTo(invalidator->context);
 	invalidator->key = ExecInitExpr(expression_planner((Expr *) key), NULL);
 	invalidator->econtext = CreateStandaloneExprContext();
@@ -143,7 +143,8 @@ find_invalidator(const TriggerData *trigger)
 		make_invalidators();
 	invalidator = hash_search(invalidators, &oid, HASH_ENTER, &found);
 	if (!found)
-		memset((char *) invalidator + sizeof(Oid), 0, sizeof(sm_invalidator) - sizeof(Oid));
+		memset((char *) invalidator + sizeof(Oid), 0,
+			   sizeof(sm_invalidator) - sizeof(Oid));
 	if (invalidator->busy)
 	{
 		invalidator = palloc0(sizeof(sm_invalidator));

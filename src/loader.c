@@ -124,8 +124,10 @@ prepare(Oid relid, const sm_types *types, const char *query)
 				 errmsg("the loader of map \"%s\" must give one column",
 						get_rel_name(relid)),
 				 errhint("It is one SELECT of the value, with the key as $1.")));
-	(void) sm_argument_input(relid, "value", TupleDescAttr(source->resultDesc, 0)->atttypid,
-							 types->value_type, types->value_typmod, CurrentMemoryContext);
+	(void) sm_argument_input(relid, "value",
+							 TupleDescAttr(source->resultDesc, 0)->atttypid,
+							 types->value_type, types->value_typmod,
+							 CurrentMemoryContext);
 	return plan;
 }
 
@@ -149,11 +151,12 @@ sm_loader_check(Oid relid, const sm_types *types, const char *query)
 static _Noreturn void
 no_loader(Oid relid)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-			 errmsg("map \"%s\" has no loader", get_rel_name(relid)),
-			 errhint(
-				 "Use: ALTER FOREIGN TABLE ... OPTIONS (ADD loader 'SELECT ... WHERE ... = $1').")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+		 errmsg("map \"%s\" has no loader", get_rel_name(relid)),
+		 errhint(
+			 "Use: ALTER FOREIGN TABLE ... OPTIONS (ADD loader 'SELECT ... WHERE ... = $1').")));
 	pg_unreachable();
 }
 
@@ -249,9 +252,11 @@ sm_loader_run(const sm_ref *ref, sm_bytes key, sm_bytes *value)
 		if (found)
 		{
 			uint64 *room = MemoryContextAlloc(context, sizeof(uint64));
-			sm_input *input = sm_argument_input(relid, "value", type, types.value_type,
-												types.value_typmod, CurrentMemoryContext);
-			sm_bytes bytes = sm_value_bytes(&types, sm_input_convert(input, datum), room);
+			sm_input *input =
+				sm_argument_input(relid, "value", type, types.value_type,
+								  types.value_typmod, CurrentMemoryContext);
+			sm_bytes bytes =
+				sm_value_bytes(&types, sm_input_convert(input, datum), room);
 
 			value->len = bytes.len;
 			value->data = memcpy(MemoryContextAllocHuge(context, Max(bytes.len, 1)),

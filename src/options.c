@@ -178,8 +178,7 @@ sm_options_parse(List *options, sm_options *parsed)
 		else if (strcmp(option->defname, "consistent") == 0)
 			parsed->consistent = parse_flag("consistent", defGetString(option));
 		else if (strcmp(option->defname, "unchecked_puts") == 0)
-			parsed->unchecked_puts =
-				parse_flag("unchecked_puts", defGetString(option));
+			parsed->unchecked_puts = parse_flag("unchecked_puts", defGetString(option));
 		else if (strcmp(option->defname, "loader") == 0)
 			parsed->loader = defGetString(option);
 		else if (strcmp(option->defname, "load_wait") == 0)

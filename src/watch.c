@@ -116,7 +116,8 @@ transform_key(Relation source, const char *key)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	ParseNamespaceItem *item =
-		addRangeTableEntryForRelation(pstate, source, AccessShareLock, NULL, false, true);
+		addRangeTableEntryForRelation(pstate, source, AccessShareLock, NULL, false,
+									  true);
 
 	addNSItemToQuery(pstate, item, false, true, true);
 	return transformExpr(pstate, parse_expression(key), EXPR_KIND_TRIGGER_WHEN);
@@ -141,20 +142,24 @@ finish_key(Node *key, Oid type)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	Oid from = exprType(key);
-	Node *result = coerce_to_target_type(pstate, key, from, type, -1, COERCION_ASSIGNMENT,
-										 COERCE_IMPLICIT_CAST, -1);
+	Node *result = coerce_to_target_type(pstate, key, from, type, -1,
+										 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 
 	if (result == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("the key's expression is of type %s, but the map's keys are of type %s",
-						format_type_be(from), format_type_be(type)),
-				 errhint("Cast it, in the expression.")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_DATATYPE_MISMATCH),
+			 errmsg(
+				 "the key's expression is of type %s, but the map's keys are of type %s",
+				 format_type_be(from), format_type_be(type)),
+			 errhint("Cast it, in the expression.")));
 	assign_expr_collations(pstate, result);
 	if (has_system_column(result, NULL))
-		ereport(ERROR,
-				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-				 errmsg("the key's expression cannot use system columns, or the row as a whole")));
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+			 errmsg(
+				 "the key's expression cannot use system columns, or the row as a whole")));
 	if (contain_mutable_functions(result))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_OBJECT_DEFINITION),
@@ -224,14 +229,14 @@ check_source(Relation source)
 	const char *name = RelationGetRelationName(source);
 
 	if (relkind != RELKIND_RELATION && relkind != RELKIND_PARTITIONED_TABLE)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_WRONG_OBJECT_TYPE),
-			 errmsg("\"%s\" cannot be watched", name),
-			 errdetail("Only changes of tables and partitioned tables are all seen."),
-			 relkind == RELKIND_VIEW || relkind == RELKIND_MATVIEW ?
-				 errhint("Watch the tables that it is made from.") :
-				 0));
+		ereport(ERROR,
+				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
+				 errmsg("\"%s\" cannot be watched", name),
+				 errdetail(
+					 "Only changes of tables and partitioned tables are all seen."),
+				 relkind == RELKIND_VIEW || relkind == RELKIND_MATVIEW ?
+					 errhint("Watch the tables that it is made from.") :
+					 0));
 	if (source->rd_rel->relpersistence == RELPERSISTENCE_TEMP)
 		refuse(psprintf("temporary table \"%s\" cannot be watched", name),
 			   "Others cannot see it, but they can see what a map holds.");
@@ -307,8 +312,8 @@ at_creation(Oid trigger)
 		recordDependencyOnSingleRelExpr(&myself,
 										sm_watch_key(source, watch.key,
 													 key_type(referenced.objectId)),
-										watch.source, DEPENDENCY_NORMAL, DEPENDENCY_NORMAL,
-										false);
+										watch.source, DEPENDENCY_NORMAL,
+										DEPENDENCY_NORMAL, false);
 	table_close(source, NoLock);
 	take_whole(referenced.objectId);
 }
@@ -322,10 +327,9 @@ at_trigger_alteration(Oid trigger)
 
 	if (sm_watch_read(trigger, SnapshotSelf, &watch) &&
 		watch.enabled != TRIGGER_FIRES_ALWAYS)
-		refuse(
-			psprintf("trigger \"%s\" keeps a map up to date, and cannot be disabled",
-					 watch.name),
-			"Use syncmap.unwatch, and syncmap.watch afterwards; or ENABLE ALWAYS.");
+		refuse(psprintf("trigger \"%s\" keeps a map up to date, and cannot be disabled",
+						watch.name),
+			   "Use syncmap.unwatch, and syncmap.watch afterwards; or ENABLE ALWAYS.");
 }
 
 static void
@@ -352,9 +356,10 @@ at_inheritance(Oid parent)
 {
 	if (get_rel_relkind(parent) == RELKIND_RELATION &&
 		sm_watches_of_source(parent) != NIL)
-		refuse(psprintf("table \"%s\" is watched, and cannot have children",
-						get_rel_name(parent)),
-			   "Triggers do not see the children's changes. Use syncmap.unwatch before.");
+		refuse(
+			psprintf("table \"%s\" is watched, and cannot have children",
+					 get_rel_name(parent)),
+			"Triggers do not see the children's changes. Use syncmap.unwatch before.");
 }
 
 static void
@@ -416,8 +421,9 @@ check_names(const sm_watch *watch)
 		ereport(
 			ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("the key \"%s\" of the watch of table \"%s\" for map %s does not allow that",
-					watch->key, get_rel_name(watch->source), watch->map_name),
+			 errmsg(
+				 "the key \"%s\" of the watch of table \"%s\" for map %s does not allow that",
+				 watch->key, get_rel_name(watch->source), watch->map_name),
 			 errdetail_internal("%s", error->message),
 			 errhint("Use syncmap.unwatch before, and syncmap.watch afterwards.")));
 	}
@@ -493,15 +499,16 @@ make_trigger(Oid source, Oid map, const char *suffix, const char *when, const ch
 	StringInfoData command;
 
 	initStringInfo(&command);
-	appendStringInfo(&command,
-					 "CREATE TRIGGER %s AFTER %s EXECUTE FUNCTION syncmap.invalidate(%s", name,
-					 psprintf(when, qualified_name(source)),
-					 quote_literal_cstr(qualified_name(map)));
+	appendStringInfo(
+		&command, "CREATE TRIGGER %s AFTER %s EXECUTE FUNCTION syncmap.invalidate(%s",
+		name, psprintf(when, qualified_name(source)),
+		quote_literal_cstr(qualified_name(map)));
 	if (key != NULL)
 		appendStringInfo(&command, ", %s", quote_literal_cstr(key));
 	appendStringInfoChar(&command, ')');
 	run(command.data);
-	run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", qualified_name(source), name));
+	run(psprintf("ALTER TABLE %s ENABLE ALWAYS TRIGGER %s", qualified_name(source),
+				 name));
 }
 
 /* A key's expression with all names in it qualified. */
@@ -515,9 +522,10 @@ qualify_key(Oid source, const char *key, Oid type)
 
 	(void) finish_key(copyObject(expr), type);
 	level = begin_plain_names();
-	result = deparse_expression(expr, deparse_context_for(RelationGetRelationName(rel),
-														   source),
-								false, false);
+	result =
+		deparse_expression(expr,
+						   deparse_context_for(RelationGetRelationName(rel), source),
+						   false, false);
 	end_plain_names(level);
 	table_close(rel, NoLock);
 	return result;
@@ -587,7 +595,8 @@ syncmap_watch(PG_FUNCTION_ARGS)
 		key = qualify_key(source, text_to_cstring(PG_GETARG_TEXT_PP(2)), key_type(map));
 	check_new(source, map, key);
 	SPI_connect();
-	make_trigger(source, map, "rows", "INSERT OR DELETE OR UPDATE ON %s FOR EACH ROW", key);
+	make_trigger(source, map, "rows", "INSERT OR DELETE OR UPDATE ON %s FOR EACH ROW",
+				 key);
 	make_trigger(source, map, "truncate", "TRUNCATE ON %s FOR EACH STATEMENT", NULL);
 	SPI_finish();
 	PG_RETURN_VOID();

@@ -52,7 +52,8 @@ static bool
 leads_to_map(Form_pg_depend row, Oid source)
 {
 	return row->refclassid == RelationRelationId && row->refobjid != source &&
-		row->refobjsubid == 0 && get_rel_relkind(row->refobjid) == RELKIND_FOREIGN_TABLE;
+		row->refobjsubid == 0 &&
+		get_rel_relkind(row->refobjid) == RELKIND_FOREIGN_TABLE;
 }
 
 static Oid
@@ -135,7 +136,8 @@ find_triggers(Oid index, AttrNumber column, Oid wanted, Snapshot snapshot)
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		if (read_tuple(tuple, RelationGetDescr(triggers), &watch))
-			found = lappend(found, memcpy(palloc(sizeof(watch)), &watch, sizeof(watch)));
+			found =
+				lappend(found, memcpy(palloc(sizeof(watch)), &watch, sizeof(watch)));
 	}
 	systable_endscan(scan);
 	table_close(triggers, AccessShareLock);
@@ -146,7 +148,8 @@ find_triggers(Oid index, AttrNumber column, Oid wanted, Snapshot snapshot)
 bool
 sm_watch_read(Oid trigger, Snapshot snapshot, sm_watch *watch)
 {
-	List *found = find_triggers(TriggerOidIndexId, Anum_pg_trigger_oid, trigger, snapshot);
+	List *found =
+		find_triggers(TriggerOidIndexId, Anum_pg_trigger_oid, trigger, snapshot);
 
 	if (found == NIL)
 		return false;
@@ -168,8 +171,8 @@ find_dependent(Oid class, Oid object)
 				ObjectIdGetDatum(class));
 	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(object));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL, lengthof(keys),
-							  keys);
+	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL,
+							  lengthof(keys), keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 	{
 		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
@@ -223,7 +226,8 @@ sm_watches_of_source(Oid source)
 		ReleaseSysCache(tuple);
 	if (!has_triggers)
 		return NIL;
-	return find_triggers(TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, source, NULL);
+	return find_triggers(TriggerRelidNameIndexId, Anum_pg_trigger_tgrelid, source,
+						 NULL);
 }
 
 /* The watches whose keys use an object, such as a function. */

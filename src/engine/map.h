@@ -465,8 +465,8 @@ typedef struct sm_read_stats
 {
 	uint64_t gets;
 	uint64_t hits;
-	uint64_t retries; /* lookups that had to start again, each time */
-	uint64_t loads;	  /* values that were computed for a lookup */
+	uint64_t retries;	 /* lookups that had to start again, each time */
+	uint64_t loads;		 /* values that were computed for a lookup */
 	uint64_t load_waits; /* lookups that waited for another one's load */
 } sm_read_stats;
 
