@@ -166,7 +166,7 @@ static bool
 evaluate_key(sm_invalidator *invalidator, TupleTableSlot *row, Datum *key)
 {
 	ExprContext *econtext = invalidator->econtext;
-	bool isnull;
+	bool isnull = true;
 
 	if (invalidator->column != 0)
 	{

@@ -240,7 +240,7 @@ sm_loader_run(const sm_ref *ref, sm_bytes key, sm_bytes *value)
 	outside before;
 	Datum datum;
 	Oid type;
-	bool found;
+	bool found = false;
 
 	SPI_connect();
 	before = enter(relid);

@@ -300,7 +300,7 @@ fence_noted(void)
 		while ((entry = keys_iterate(noted_keys, &iterator)) != NULL)
 		{
 			/* the transaction may have dropped the map itself */
-			if (!find_map(entry->id.map)->whole &&
+			if (!sm_map_is_noted(entry->id.map) &&
 				get_rel_relkind(entry->id.map) != '\0')
 				fence_key(entry->id.map, entry->id.key);
 		}

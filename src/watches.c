@@ -241,11 +241,12 @@ sm_watches_using(Oid class, Oid object)
 List *
 sm_watches_all(void)
 {
-	List *name = list_make2(makeString("syncmap"), makeString("invalidate"));
+	List *name = list_make1(makeString("syncmap"));
 	Oid function;
 
 	if (!OidIsValid(get_namespace_oid("syncmap", true)))
 		return NIL;
+	name = lappend(name, makeString("invalidate"));
 	function = LookupFuncName(name, 0, NULL, true);
 	if (!OidIsValid(function))
 		return NIL;
