@@ -23,6 +23,7 @@ max_connections = 60
 max_prepared_transactions = 30
 fsync = off
 deadlock_timeout = 200ms
+restart_after_crash = on
 ));
 
 # ---------------------------------------------------------------------------
@@ -56,7 +57,7 @@ CREATE FOREIGN TABLE latest (key integer, value bigint) SERVER syncmap
 	OPTIONS (load_wait '100ms', loader 'SELECT max(ver) FROM public.versions WHERE $1 > 0');
 CREATE INDEX ON versions ((key % 30), ver);
 CREATE INDEX ON versions (ver);
-SELECT syncmap.watch('cache', 't', 'k'), syncmap.watch('texts', 't', $$'k:' || k$$), syncmap.watch('groups', 'versions', 'key % 30'), syncmap.watch('latest', 'versions', NULL);
+SELECT syncmap.watch('cache', 't', 'k'), syncmap.watch('texts', 't', $$'k:' || k::text$$), syncmap.watch('groups', 'versions', 'key % 30'), syncmap.watch('latest', 'versions', NULL);
 
 CREATE FUNCTION violated(what text, key bigint, got bigint, wanted text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -164,7 +164,7 @@ refused(q(CREATE ROLE bob; SET ROLE bob; SELECT syncmap.unwatch('am', 'alices'))
 sql(q(DROP FOREIGN TABLE am; DROP TABLE alices));
 
 # what is taken
-for my $expression ('k', 'k + 0', 'fixed_key(k)', 'CASE WHEN k > 0 THEN k END', 'coalesce(k, k2)', '(w || k)::varchar(10)::text')
+for my $expression ('k', 'k + 0', 'fixed_key(k)', 'CASE WHEN k > 0 THEN k END', 'coalesce(k, k2)', '(w || k::text)::varchar(10)::text')
 {
 	my $map = $expression =~ /w \|/ ? 'mt' : 'm';
 	is(failure("$made SELECT syncmap.watch('$map', 't', '$expression')"), 'no error: ', "$expression can be watched");
@@ -190,8 +190,8 @@ is(sql(q(SELECT syncmap.get('m', 3::bigint))), '', 'what was put before a watch 
 works('after unwatch and watch');
 sql(q(BEGIN; SELECT syncmap.unwatch('m', 't'); ROLLBACK));
 works('an unwatch that is rolled back');
-sql(q(BEGIN; SELECT syncmap.watch('mt', 't', 'w || k'); SAVEPOINT a; SELECT syncmap.unwatch('m', 't'); ROLLBACK TO a; COMMIT));
-is(watches(), "m|t|k\nmt|t|(w || k)", 'a savepoint that is rolled back') or note watches();
+sql(q(BEGIN; SELECT syncmap.watch('mt', 't', 'w || k::text'); SAVEPOINT a; SELECT syncmap.unwatch('m', 't'); ROLLBACK TO a; COMMIT));
+is(watches(), "m|t|k\nmt|t|(w || k::text)", 'a savepoint that is rolled back') or note watches();
 works('an unwatch in a savepoint that is rolled back');
 
 # ---------------------------------------------------------------------------
@@ -241,7 +241,7 @@ refused(q(SELECT syncmap.put_leased('m', NULL::bigint, 3::bigint, syncmap.lease(
 # 3. All kinds of changes.
 
 fresh();
-sql(q(SELECT syncmap.watch('mt', 't', 'w || k'), syncmap.watch('whole', 't', NULL)));
+sql(q(SELECT syncmap.watch('mt', 't', 'w || k::text'), syncmap.watch('whole', 't', NULL)));
 works('one table and three maps');
 is(sql(q(SELECT syncmap.fetch('whole', 1, NULL::bigint) = sum(v) FROM t; UPDATE t SET v = v + 5 WHERE k = 7; SELECT syncmap.get('whole', 1) IS NULL; SELECT syncmap.fetch('whole', 1, NULL::bigint) = sum(v) FROM t; SELECT syncmap.fetch('mt', 'w7'))),
 	"t\nt\nt\n12", 'the whole map, and one of text');
@@ -454,7 +454,7 @@ sql(q(DROP TABLE p, p1 CASCADE));
 # 6. pg_dump and restore.
 
 sql($made . q(
-SELECT syncmap.watch('m', 't', 'k'), syncmap.watch('mt', 't', $$w || k$$), syncmap.watch('whole', 't', NULL);
+SELECT syncmap.watch('m', 't', 'k'), syncmap.watch('mt', 't', $$w || k::text$$), syncmap.watch('whole', 't', NULL);
 CREATE TABLE p (k bigint, v bigint, a integer) PARTITION BY LIST (a);
 CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2);
 INSERT INTO p SELECT i, i, i % 2 + 1 FROM generate_series(1, 10) i;
