@@ -17,6 +17,7 @@
 #include "access/relation.h"
 #include "access/table.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_constraint.h"
@@ -188,6 +189,7 @@ check_map(Oid relid, bool options)
 /* What a statement that is under way has created or altered so far. */
 typedef struct altered_relations
 {
+	Oid target;	   /* of ALTER TABLE, by its name before that ran */
 	List *relids;  /* of tables of all kinds */
 	List *renamed; /* other objects, of ObjectAddress */
 	MemoryContext context;
@@ -311,6 +313,41 @@ may_alter_map(Node *statement, bool *options)
 	}
 }
 
+/*
+ * The table that ALTER TABLE is about, which it has not locked yet; InvalidOid if that does
+ * nothing to what its rows are.
+ */
+static Oid
+altered_table(const AlterTableStmt *statement)
+{
+	Oid relid = RangeVarGetRelid(statement->relation, NoLock, true);
+	ListCell *cell;
+	bool rows = false;
+
+	if (!OidIsValid(relid))
+		return InvalidOid;
+	foreach (cell, statement->cmds)
+	{
+		const AlterTableCmd *command = lfirst_node(AlterTableCmd, cell);
+
+		if (command->subtype == AT_DetachPartition &&
+			((const PartitionCmd *) command->def)->concurrent)
+			sm_watch_check_detach(relid);
+		rows |= command->subtype < AT_EnableTrig || command->subtype > AT_DisableTrigUser;
+	}
+	return rows ? relid : InvalidOid;
+}
+
+/* Raises 0A000 for CREATE OR REPLACE TRIGGER of one that a watch has. */
+static void
+check_replacement(const CreateTrigStmt *statement)
+{
+	Oid relid = RangeVarGetRelid(statement->relation, NoLock, true);
+
+	if (OidIsValid(relid))
+		sm_watch_check_replacement(relid, statement->trigname);
+}
+
 static void
 run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 			ProcessUtilityContext context, ParamListInfo params,
@@ -329,8 +366,12 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 				ProcessUtilityContext context, ParamListInfo params,
 				QueryEnvironment *queryEnv, DestReceiver *dest, QueryCompletion *qc)
 {
-	altered_relations mine = {NIL, NIL, CurrentMemoryContext, false};
+	altered_relations mine = {.context = CurrentMemoryContext};
 	altered_relations *outer = altered;
+
+	if (IsA(pstmt->utilityStmt, CreateTrigStmt) && sm_pg_loaded() &&
+		((const CreateTrigStmt *) pstmt->utilityStmt)->replace)
+		check_replacement((const CreateTrigStmt *) pstmt->utilityStmt);
 
 	/* pg_upgrade makes columns that were dropped, and drops them */
 	if (!may_alter_map(pstmt->utilityStmt, &mine.options) || !sm_pg_loaded() ||
@@ -340,6 +381,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 					qc);
 		return;
 	}
+	if (IsA(pstmt->utilityStmt, AlterTableStmt))
+		mine.target = altered_table((AlterTableStmt *) pstmt->utilityStmt);
 	altered = &mine;
 	PG_TRY();
 	{
@@ -351,6 +394,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		altered = outer;
 	}
 	PG_END_TRY();
+	if (OidIsValid(mine.target) && get_rel_relkind(mine.target) != '\0')
+		sm_watch_source_changed(mine.target);
 	check_maps(mine.relids, mine.options);
 	check_renamed(mine.renamed);
 }

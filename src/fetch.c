@@ -31,6 +31,7 @@
 #include "storage/latch.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
@@ -153,6 +154,8 @@ load(sm_args *args, sm_bytes key)
 	bool found;
 
 	call->ref->map.reads.loads++;
+	/* what the snapshot sees, this session's catalog caches shall know */
+	AcceptInvalidationMessages();
 	/* of before all that the loader reads */
 	PushActiveSnapshot(GetTransactionSnapshot());
 	moment = sm_moment_of(GetActiveSnapshot());

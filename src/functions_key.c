@@ -156,6 +156,9 @@ do_get_or_put(FunctionCallInfo fcinfo, sm_entry entry)
 	call.status = SM_ABSENT;
 	expires = sm_args_expires(&args, 3);
 	call.wanted = key.len + given.len;
+	/* it would be new to this transaction, and is not to be stored */
+	if (sm_is_noted(call.ref->relid, key))
+		(void) sm_call_done(&call, SM_WATCHED);
 	while (
 		!nulls[1] &&
 		!sm_call_done(&call,

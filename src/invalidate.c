@@ -48,12 +48,16 @@ typedef struct sm_invalidator
 
 static HTAB *invalidators = NULL;
 
+/* Counts invalidations, so that one that comes while a trigger is looked up is noticed. */
+static uint64 invalidations = 0;
+
 static void
 at_relcache_invalidation(Datum arg, Oid relid)
 {
 	HASH_SEQ_STATUS scan;
 	sm_invalidator *invalidator;
 
+	invalidations++;
 	hash_seq_init(&scan, invalidators);
 	while ((invalidator = hash_seq_search(&scan)) != NULL)
 	{
@@ -81,10 +85,11 @@ make_invalidators(void)
 	CacheRegisterSyscacheCallback(TYPEOID, at_syscache_invalidation, (Datum) 0);
 }
 
-/* Looks a trigger up. */
+/* Looks a trigger up; what is made for it is made in a child of the context. */
 static void
-fill_invalidator(sm_invalidator *invalidator, Relation source)
+fill_invalidator(sm_invalidator *invalidator, Relation source, MemoryContext parent)
 {
+	uint64 seen = invalidations;
 	sm_watch watch;
 	sm_types types;
 	Relation map;
@@ -93,39 +98,38 @@ fill_invalidator(sm_invalidator *invalidator, Relation source)
 
 	if (invalidator->context != NULL)
 		MemoryContextDelete(invalidator->context);
-	invalidator->context = NULL;
+	*invalidator = (sm_invalidator) {.trigger = invalidator->trigger};
 	if (!sm_watch_read(invalidator->trigger, NULL, &watch) || !OidIsValid(watch.map))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
 				 errmsg("trigger of table \"%s\" was made while syncmap was not loaded",
 						RelationGetRelationName(source)),
 				 errhint("Drop it, and use syncmap.watch.")));
-	/* before the locks that follow bring news */
-	invalidator->source = watch.source;
-	invalidator->map = watch.map;
-	invalidator->valid = true;
 	map = table_open(watch.map, AccessShareLock);
 	sm_types_read(map, &types);
 	table_close(map, NoLock);
 
+	invalidator->source = watch.source;
+	invalidator->map = watch.map;
 	invalidator->key_type = types.key_type;
 	invalidator->whole = watch.key == NULL;
-	invalidator->column = 0;
-	if (invalidator->whole)
-		return;
-	key = sm_watch_key(source, watch.key, types.key_type);
-	if (IsA(key, Var))
+	if (!invalidator->whole)
 	{
-		invalidator->column = ((Var *) key)->varattno;
-		return;
+		key = sm_watch_key(source, watch.key, types.key_type, invalidator->trigger);
+		if (IsA(key, Var))
+			invalidator->column = ((Var *) key)->varattno;
+		else
+		{
+			invalidator->context = AllocSetContextCreate(parent, "syncmap invalidator",
+														 ALLOCSET_SMALL_SIZES);
+			old = MemoryContextSwitchTo(invalidator->context);
+			invalidator->key = ExecInitExpr(expression_planner((Expr *) key), NULL);
+			invalidator->econtext = CreateStandaloneExprContext();
+			MemoryContextSwitchTo(old);
+		}
 	}
-	invalidator->context =
-		AllocSetContextCreate(TopMemoryContext, "syncmap invalidator",
-							  ALLOCSET_SMALL_SIZES);
-	old = MemoryContextSwitchTo(invalidator->context);
-	invalidator->key = ExecInitExpr(expression_planner((Expr *) key), NULL);
-	invalidator->econtext = CreateStandaloneExprContext();
-	MemoryContextSwitchTo(old);
+	/* what changed while we looked was good for this row only */
+	invalidator->valid = seen == invalidations;
 }
 
 /*
@@ -136,6 +140,7 @@ static sm_invalidator *
 find_invalidator(const TriggerData *trigger)
 {
 	Oid oid = trigger->tg_trigger->tgoid;
+	MemoryContext parent = TopMemoryContext;
 	sm_invalidator *invalidator;
 	bool found;
 
@@ -147,6 +152,7 @@ find_invalidator(const TriggerData *trigger)
 			   sizeof(sm_invalidator) - sizeof(Oid));
 	if (invalidator->busy)
 	{
+		parent = CurrentMemoryContext;
 		invalidator = palloc0(sizeof(sm_invalidator));
 		invalidator->trigger = oid;
 	}
@@ -155,7 +161,7 @@ find_invalidator(const TriggerData *trigger)
 		(void) sm_ref_get(invalidator->map, 0);
 	if (!invalidator->valid)
 	{
-		fill_invalidator(invalidator, trigger->tg_relation);
+		fill_invalidator(invalidator, trigger->tg_relation, parent);
 		(void) sm_ref_get(invalidator->map, 0);
 	}
 	return invalidator;

@@ -14,7 +14,6 @@
 #include "executor/spi.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
-#include "utils/guc.h"
 #include "utils/hsearch.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -24,6 +23,7 @@
 #include "utils/builtins.h"
 
 #include "args.h"
+#include "fixed.h"
 #include "loader.h"
 #include "options.h"
 
@@ -38,30 +38,6 @@ typedef struct sm_loader
 } sm_loader;
 
 static HTAB *loaders = NULL;
-
-/*
- * What a value might depend on, and its caller could set: all who may read the map share
- * it, and so all of them see it computed in one way.
- */
-static const struct
-{
-	const char *name;
-	const char *value;
-} settings[] = {{"search_path", "pg_catalog, pg_temp"},
-				{"TimeZone", "UTC"},
-				{"DateStyle", "ISO, MDY"},
-				{"IntervalStyle", "postgres"},
-				{"extra_float_digits", "1"},
-				{"bytea_output", "hex"},
-				{"xmlbinary", "base64"},
-				{"lc_monetary", "C"},
-				{"lc_numeric", "C"},
-				{"lc_time", "C"},
-				{"standard_conforming_strings", "on"},
-				{"transform_null_equals", "off"},
-				{"array_nulls", "on"},
-				{"default_text_search_config", "pg_catalog.simple"},
-				{"row_security", "on"}};
 
 /* Whose rights and settings hold outside of the loader. */
 typedef struct outside
@@ -87,17 +63,14 @@ enter(Oid relid)
 	SetUserIdAndSecContext(owner,
 						   before.context | SECURITY_LOCAL_USERID_CHANGE |
 							   SECURITY_RESTRICTED_OPERATION);
-	before.level = NewGUCNestLevel();
-	for (int i = 0; i < (int) lengthof(settings); i++)
-		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+	before.level = sm_fixed_begin();
 	return before;
 }
 
 static void
 leave(const outside *before)
 {
-	AtEOXact_GUC(false, before->level);
+	sm_fixed_end(before->level);
 	SetUserIdAndSecContext(before->userid, before->context);
 }
 

@@ -9,6 +9,7 @@
 #include "compat.h"
 
 #include "access/transam.h"
+#include "utils/snapmgr.h"
 
 #include "moment.h"
 
@@ -35,6 +36,16 @@ sm_moment_of(Snapshot snapshot)
 						.xmax = whole_id(snapshot->xmax, next),
 						.nrunning = snapshot->xcnt,
 						.running = snapshot->xip};
+}
+
+/* A moment that was before all snapshots that this transaction has. */
+sm_moment
+sm_moment_before_all(void)
+{
+	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
+	uint64 xmin = whole_id(TransactionXmin, next);
+
+	return (sm_moment) {.xmin = xmin, .xmax = xmin};
 }
 
 static bool

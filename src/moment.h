@@ -19,6 +19,7 @@ typedef struct sm_moment
 } sm_moment;
 
 extern sm_moment sm_moment_of(Snapshot snapshot);
+extern sm_moment sm_moment_before_all(void);
 extern bool sm_moment_covers(void *moment, const sm_fences *fences);
 
 #endif /* SM_MOMENT_H */

@@ -470,7 +470,7 @@ SELECT d.refobjid::regclass AS map, t.tgrelid::regclass AS source,
 FROM pg_catalog.pg_trigger t
 JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_trigger'::regclass
 	AND d.objid = t.oid AND d.refclassid = 'pg_catalog.pg_class'::regclass
-	AND d.refobjsubid = 0 AND d.refobjid <> t.tgrelid
+	AND d.refobjsubid = 0 AND d.refobjid <> t.tgrelid AND d.deptype = 'a'
 JOIN pg_catalog.pg_class c ON c.oid = d.refobjid AND c.relkind = 'f'
 WHERE t.tgfoid = 'syncmap.invalidate'::regproc AND t.tgparentid = 0
 	AND t.tgtype & 1 = 1;
@@ -506,7 +506,7 @@ LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
 CREATE FUNCTION syncmap.lease(map regclass)
 RETURNS bytea
 AS 'MODULE_PATHNAME', 'syncmap_lease'
-LANGUAGE C STABLE STRICT PARALLEL RESTRICTED;
+LANGUAGE C VOLATILE STRICT PARALLEL UNSAFE;
 
 CREATE FUNCTION syncmap.put_leased(map regclass, key text, value text, lease bytea,
 	ttl interval DEFAULT NULL)

@@ -14,6 +14,7 @@
 
 #include "ddl.h"
 #include "guc.h"
+#include "lease.h"
 #include "lifecycle.h"
 #include "noted.h"
 #include "port_pg.h"
@@ -37,6 +38,7 @@ shmem_request(void)
 	sm_port_request();
 	sm_registry_request();
 	sm_noted_request();
+	sm_lease_request();
 	sm_worker_request();
 }
 
@@ -50,6 +52,7 @@ shmem_startup(void)
 	sm_port_startup();
 	sm_registry_startup();
 	sm_noted_startup();
+	sm_lease_startup();
 	sm_worker_startup();
 	LWLockRelease(AddinShmemInitLock);
 }
@@ -64,6 +67,7 @@ _PG_init(void)
 	sm_lifecycle_init();
 	sm_ddl_init();
 	sm_noted_init();
+	sm_lease_init();
 	sm_watch_init();
 	sm_worker_init();
 

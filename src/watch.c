@@ -17,16 +17,23 @@
 
 #include "access/genam.h"
 #include "access/table.h"
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_foreign_table.h"
 #include "catalog/pg_namespace.h"
+#include "catalog/pg_operator.h"
+#include "catalog/pg_policy.h"
+#include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
+#include "catalog/pg_type.h"
 #include "commands/trigger.h"
 #include "executor/spi.h"
+#include "foreign/foreign.h"
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "commands/defrem.h"
@@ -40,7 +47,7 @@
 #include "parser/parser.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/guc.h"
+#include "utils/fmgroids.h"
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -48,7 +55,9 @@
 #include "utils/ruleutils.h"
 #include "utils/snapmgr.h"
 
+#include "fixed.h"
 #include "noted.h"
+#include "options.h"
 #include "ref.h"
 #include "watch.h"
 
@@ -58,23 +67,6 @@ SM_FUNCTION(syncmap_unwatch);
 static object_access_hook_type prev_object_access_hook = NULL;
 
 /* ---- the key's expression ---- */
-
-/* From here on names are those of pg_catalog, or qualified.  Returns what ends it. */
-static int
-begin_plain_names(void)
-{
-	int level = NewGUCNestLevel();
-
-	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET,
-							 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-	return level;
-}
-
-static void
-end_plain_names(int level)
-{
-	AtEOXact_GUC(false, level);
-}
 
 static _Noreturn void
 not_an_expression(const char *key)
@@ -168,30 +160,98 @@ finish_key(Node *key, Oid type)
 }
 
 /*
- * The key that a watch's trigger says, as an expression whose Vars are source's columns.
- * Names in it are qualified.  Errors: what the parser raises, and 42804, 42P17, 0A000.
+ * Does an expression use an object that the trigger does not depend on?  Its text may have
+ * come to mean another one, which somebody has made since.
+ */
+static bool
+has_stranger(Node *node, void *trigger)
+{
+	Oid class = ProcedureRelationId;
+	Oid object = InvalidOid;
+
+	if (node == NULL)
+		return false;
+	switch (nodeTag(node))
+	{
+		case T_FuncExpr:
+			object = ((FuncExpr *) node)->funcid;
+			break;
+		case T_OpExpr:
+		case T_DistinctExpr:
+		case T_NullIfExpr:
+			class = OperatorRelationId;
+			object = ((OpExpr *) node)->opno;
+			break;
+		case T_ScalarArrayOpExpr:
+			class = OperatorRelationId;
+			object = ((ScalarArrayOpExpr *) node)->opno;
+			break;
+		case T_CoerceViaIO:
+			class = TypeRelationId;
+			object = ((CoerceViaIO *) node)->resulttype;
+			break;
+		case T_Const:
+			class = TypeRelationId;
+			object = ((Const *) node)->consttype;
+			break;
+		default:
+			break;
+	}
+	if (object >= FirstNormalObjectId &&
+		!sm_watch_uses(*(const Oid *) trigger, class, object))
+		return true;
+	return expression_tree_walker(node, has_stranger, trigger);
+}
+
+/*
+ * The key that the trigger of a watch says, as an expression whose Vars are source's
+ * columns.  Names in it are qualified, and looked up with the rights of source's owner.
+ * trigger is InvalidOid if it is not known yet what it depends on.
+ *
+ * Errors: what the parser raises, and 42804, 42P17, 0A000; 55000 it means something else
+ * than when it was declared.
  */
 Node *
-sm_watch_key(Relation source, const char *key, Oid type)
+sm_watch_key(Relation source, const char *key, Oid type, Oid trigger)
 {
-	int level = begin_plain_names();
-	Node *result = finish_key(transform_key(source, key), type);
+	Node *result;
+	Oid userid;
+	int context;
+	int level;
 
-	end_plain_names(level);
+	GetUserIdAndSecContext(&userid, &context);
+	SetUserIdAndSecContext(source->rd_rel->relowner,
+						   context | SECURITY_LOCAL_USERID_CHANGE |
+							   SECURITY_RESTRICTED_OPERATION);
+	level = sm_fixed_begin();
+	result = finish_key(transform_key(source, key), type);
+	sm_fixed_end(level);
+	SetUserIdAndSecContext(userid, context);
+	if (OidIsValid(trigger) && has_stranger(result, &trigger))
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg(
+				 "the key \"%s\" of a watch of table \"%s\" means something else by now",
+				 key, RelationGetRelationName(source)),
+			 errhint("Use syncmap.unwatch, and syncmap.watch afterwards.")));
 	return result;
 }
 
 /* ---- what a trigger of a watch may be ---- */
 
-/* The map that a trigger's argument names, or InvalidOid; locked. */
+/* The map that a trigger's argument names, or InvalidOid; not locked. */
 static Oid
-find_map(const char *name, LOCKMODE lock)
+find_map(const char *name)
 {
 	List *names = sm_name_list(name);
+	Oid schema;
 
 	if (list_length(names) < 2)
 		return InvalidOid;
-	return RangeVarGetRelid(makeRangeVarFromNameList(names), lock, true);
+	schema = get_namespace_oid(strVal(list_nth(names, list_length(names) - 2)), true);
+	return OidIsValid(schema) ? get_relname_relid(strVal(llast(names)), schema) :
+								InvalidOid;
 }
 
 static _Noreturn void
@@ -251,9 +311,7 @@ check_source(Relation source)
 static Oid
 check_map(const sm_watch *watch)
 {
-	/* those who use it must hear of the watch: they have it locked (ref.h) */
-	Oid map = find_map(watch->map_name,
-					   watch->is_clone ? AccessShareLock : AccessExclusiveLock);
+	Oid map = find_map(watch->map_name);
 
 	if (!OidIsValid(map))
 		ereport(ERROR,
@@ -267,6 +325,18 @@ check_map(const sm_watch *watch)
 	/* a partition's owner need not own it */
 	if (!watch->is_clone && !sm_owns_relation(map))
 		aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_FOREIGN_TABLE, get_rel_name(map));
+
+	/*
+	 * Those who use the map have it locked (ref.h): they finish first.  Whoever comes later
+	 * hears of the watch with the lock, and of a partition, too, which he might not know
+	 * although his snapshot sees its rows.
+	 */
+	LockRelationOid(map, AccessExclusiveLock);
+	if (find_map(watch->map_name) != map)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("map \"%s\" was dropped or renamed meanwhile",
+						watch->map_name)));
 	return map;
 }
 
@@ -311,7 +381,8 @@ at_creation(Oid trigger)
 	if (watch.key != NULL)
 		recordDependencyOnSingleRelExpr(&myself,
 										sm_watch_key(source, watch.key,
-													 key_type(referenced.objectId)),
+													 key_type(referenced.objectId),
+													 InvalidOid),
 										watch.source, DEPENDENCY_NORMAL,
 										DEPENDENCY_NORMAL, false);
 	table_close(source, NoLock);
@@ -341,14 +412,85 @@ at_trigger_drop(Oid trigger)
 		take_whole(watch.map);
 }
 
-/* A table has been altered, or truncated: its rows may be others, without a trigger. */
 static void
-at_source_change(Oid relid)
+take_each(List *watches)
 {
 	ListCell *cell;
 
-	foreach (cell, sm_watches_of_source(relid))
+	foreach (cell, watches)
 		take_whole(((sm_watch *) lfirst(cell))->map);
+}
+
+/* A table has been altered, or truncated: its rows may be others, without a trigger. */
+void
+sm_watch_source_changed(Oid relid)
+{
+	take_each(sm_watches_of_source(relid));
+}
+
+/* The keys that were noted before may not be those that are noted from now on. */
+static void
+at_function_change(Oid function)
+{
+	take_each(sm_watches_using(ProcedureRelationId, function));
+}
+
+/* A loader that may be another one from the commit on. */
+static void
+at_options_change(Oid relid)
+{
+	sm_options options;
+
+	if (!sm_relation_is_map(relid))
+		return;
+	sm_options_parse(GetForeignTable(relid)->options, &options);
+	if (options.loader != NULL)
+		take_whole(relid);
+}
+
+/* Whose rows a policy shows or hides, also one that is made, or dropped, just now. */
+static Oid
+table_of_policy(Oid policy)
+{
+	Relation rel = table_open(PolicyRelationId, AccessShareLock);
+	Oid relid = InvalidOid;
+	ScanKeyData key;
+	SysScanDesc scan;
+	HeapTuple tuple;
+
+	ScanKeyInit(&key, Anum_pg_policy_oid, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(policy));
+	scan = systable_beginscan(rel, PolicyOidIndexId, true, SnapshotSelf, 1, &key);
+	if (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		relid = ((Form_pg_policy) GETSTRUCT(tuple))->polrelid;
+	systable_endscan(scan);
+	table_close(rel, AccessShareLock);
+	return relid;
+}
+
+/* Raises 0A000 for CREATE OR REPLACE TRIGGER of one that a watch has. */
+void
+sm_watch_check_replacement(Oid relid, const char *name)
+{
+	Oid trigger = get_trigger_oid(relid, name, true);
+	sm_watch watch;
+
+	if (OidIsValid(trigger) && sm_watch_read(trigger, NULL, &watch))
+		refuse(psprintf("trigger \"%s\" keeps a map up to date, and cannot be replaced",
+						watch.name),
+			   "Use syncmap.unwatch, and syncmap.watch afterwards.");
+}
+
+/* Raises 0A000 for DETACH PARTITION ... CONCURRENTLY of a watched table: it is not one moment. */
+void
+sm_watch_check_detach(Oid relid)
+{
+	if (sm_watches_of_source(relid) != NIL)
+		refuse(
+			psprintf(
+				"table \"%s\" is watched: its partitions cannot be detached concurrently",
+				get_rel_name(relid)),
+			"Leave CONCURRENTLY out.");
 }
 
 static void
@@ -379,8 +521,15 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 			at_trigger_drop(objectId);
 	}
 	else if (classId == RelationRelationId &&
-			 (access == OAT_POST_ALTER || access == OAT_TRUNCATE))
-		at_source_change(objectId);
+			 (access == OAT_POST_ALTER || access == OAT_TRUNCATE || subId != 0))
+		sm_watch_source_changed(objectId);
+	else if (classId == PolicyRelationId)
+		sm_watch_source_changed(table_of_policy(objectId));
+	else if (classId == ForeignTableRelationId && access == OAT_POST_ALTER)
+		at_options_change(objectId);
+	else if (classId == ProcedureRelationId &&
+			 (access == OAT_POST_CREATE || access == OAT_POST_ALTER))
+		at_function_change(objectId);
 	else if (classId == InheritsRelationId && access == OAT_POST_ALTER && arg != NULL)
 		at_inheritance(((ObjectAccessPostAlter *) arg)->auxiliary_id);
 }
@@ -400,7 +549,7 @@ check_names(const sm_watch *watch)
 	MemoryContext context = CurrentMemoryContext;
 	Relation source;
 
-	if (find_map(watch->map_name, NoLock) != watch->map)
+	if (find_map(watch->map_name) != watch->map)
 		refuse(psprintf("the watch of table \"%s\" for map \"%s\" has that name",
 						get_rel_name(watch->source), watch->map_name),
 			   "Use syncmap.unwatch before, and syncmap.watch afterwards.");
@@ -409,7 +558,7 @@ check_names(const sm_watch *watch)
 	source = table_open(watch->source, AccessShareLock);
 	PG_TRY();
 	{
-		(void) sm_watch_key(source, watch->key, key_type(watch->map));
+		(void) sm_watch_key(source, watch->key, key_type(watch->map), watch->trigger);
 	}
 	PG_CATCH();
 	{
@@ -454,7 +603,7 @@ void
 sm_watch_check_object(Oid class, Oid object)
 {
 	if (class == NamespaceRelationId)
-		check_each(sm_watches_all());
+		check_each(sm_watches_in(object));
 	else
 		check_each(sm_watches_using(class, object));
 }
@@ -521,12 +670,12 @@ qualify_key(Oid source, const char *key, Oid type)
 	int level;
 
 	(void) finish_key(copyObject(expr), type);
-	level = begin_plain_names();
+	level = sm_fixed_begin();
 	result =
 		deparse_expression(expr,
 						   deparse_context_for(RelationGetRelationName(rel), source),
 						   false, false);
-	end_plain_names(level);
+	sm_fixed_end(level);
 	table_close(rel, NoLock);
 	return result;
 }
@@ -535,6 +684,30 @@ static bool
 same_key(const char *a, const char *b)
 {
 	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Raises 42P01, 42501. */
+static void
+check_owner(Oid relid)
+{
+	char relkind = get_rel_relkind(relid);
+
+	if (relkind == '\0')
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("relation with OID %u does not exist", relid)));
+	if (!sm_owns_relation(relid))
+		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(relkind),
+					   get_rel_name(relid));
+}
+
+static void
+check_owners(Oid map, Oid source)
+{
+	if (!sm_relation_is_map(map))
+		sm_not_a_map(map);
+	check_owner(map);
+	check_owner(source);
 }
 
 /* Raises 42710. */
@@ -580,17 +753,11 @@ syncmap_watch(PG_FUNCTION_ARGS)
 	map = PG_GETARG_OID(0);
 	source = PG_GETARG_OID(1);
 	sm_require_loaded();
+	/* nothing is locked for somebody who has no right to it; again, with the locks */
+	check_owners(map, source);
 	LockRelationOid(source, ShareRowExclusiveLock);
 	LockRelationOid(map, AccessExclusiveLock);
-	if (!sm_relation_is_map(map))
-		sm_not_a_map(map);
-	if (get_rel_relkind(source) == '\0')
-		ereport(ERROR,
-				(errcode(ERRCODE_UNDEFINED_TABLE),
-				 errmsg("relation with OID %u does not exist", source)));
-	if (!sm_owns_relation(source))
-		aclcheck_error(ACLCHECK_NOT_OWNER, get_relkind_objtype(get_rel_relkind(source)),
-					   get_rel_name(source));
+	check_owners(map, source);
 	if (!PG_ARGISNULL(2))
 		key = qualify_key(source, text_to_cstring(PG_GETARG_TEXT_PP(2)), key_type(map));
 	check_new(source, map, key);
@@ -614,6 +781,7 @@ syncmap_unwatch(PG_FUNCTION_ARGS)
 	bool found = false;
 	ListCell *cell;
 
+	check_owner(source);
 	LockRelationOid(source, AccessExclusiveLock);
 	SPI_connect();
 	foreach (cell, sm_watches_of_source(source))

@@ -10,7 +10,10 @@
 #include "watches.h"
 
 extern void sm_watch_init(void);
-extern Node *sm_watch_key(Relation source, const char *key, Oid type);
+extern Node *sm_watch_key(Relation source, const char *key, Oid type, Oid trigger);
+extern void sm_watch_source_changed(Oid relid);
+extern void sm_watch_check_detach(Oid relid);
+extern void sm_watch_check_replacement(Oid relid, const char *name);
 extern void sm_watch_check_relation(Oid relid);
 extern void sm_watch_check_object(Oid class, Oid object);
 

@@ -13,11 +13,11 @@
 #include "access/table.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_class.h"
+#include "catalog/dependency.h"
 #include "catalog/pg_depend.h"
 #include "catalog/pg_language.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_trigger.h"
-#include "parser/parse_func.h"
 #include "catalog/namespace.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -47,23 +47,15 @@ is_invalidate(Oid function)
 	return is;
 }
 
-/* Does a dependency lead from a trigger to a map that is not its own table? */
-static bool
-leads_to_map(Form_pg_depend row, Oid source)
-{
-	return row->refclassid == RelationRelationId && row->refobjid != source &&
-		row->refobjsubid == 0 &&
-		get_rel_relkind(row->refobjid) == RELKIND_FOREIGN_TABLE;
-}
-
-static Oid
-map_of(Oid trigger, Oid source)
+/* What a trigger depends on, of FormData_pg_depend. */
+static List *
+dependencies_of(Oid trigger)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
+	List *found = NIL;
 	ScanKeyData keys[2];
 	SysScanDesc scan;
 	HeapTuple tuple;
-	Oid map = InvalidOid;
 
 	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
 				ObjectIdGetDatum(TriggerRelationId));
@@ -71,16 +63,31 @@ map_of(Oid trigger, Oid source)
 				ObjectIdGetDatum(trigger));
 	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, lengthof(keys),
 							  keys);
-	while (!OidIsValid(map) && HeapTupleIsValid(tuple = systable_getnext(scan)))
-	{
-		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
-
-		if (leads_to_map(row, source))
-			map = row->refobjid;
-	}
+	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+		found = lappend(found,
+						memcpy(palloc(sizeof(FormData_pg_depend)), GETSTRUCT(tuple),
+							   sizeof(FormData_pg_depend)));
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
-	return map;
+	return found;
+}
+
+/* The map that a trigger has been made to depend on, or InvalidOid. */
+static Oid
+map_of(Oid trigger, Oid source)
+{
+	ListCell *cell;
+
+	foreach (cell, dependencies_of(trigger))
+	{
+		const FormData_pg_depend *row = lfirst(cell);
+
+		if (row->refclassid == RelationRelationId && row->refobjid != source &&
+			row->deptype == DEPENDENCY_AUTO &&
+			get_rel_relkind(row->refobjid) == RELKIND_FOREIGN_TABLE)
+			return row->refobjid;
+	}
+	return InvalidOid;
 }
 
 /* Reads a trigger's row.  False if it is none of a watch. */
@@ -182,7 +189,7 @@ find_dependent(Oid class, Oid object)
 			continue;
 		watch = palloc(sizeof(sm_watch));
 		if (sm_watch_read(row->objid, NULL, watch) &&
-			(class != RelationRelationId || watch->source != object))
+			(class != RelationRelationId || watch->map == object))
 			found = lappend(found, watch);
 	}
 	systable_endscan(scan);
@@ -237,18 +244,69 @@ sm_watches_using(Oid class, Oid object)
 	return find_dependent(class, object);
 }
 
-/* All watches of this database. */
-List *
-sm_watches_all(void)
+/* Does a trigger depend on an object? */
+bool
+sm_watch_uses(Oid trigger, Oid class, Oid object)
 {
-	List *name = list_make1(makeString("syncmap"));
+	ListCell *cell;
+
+	foreach (cell, dependencies_of(trigger))
+	{
+		const FormData_pg_depend *row = lfirst(cell);
+
+		if (row->refclassid == class && row->refobjid == object)
+			return true;
+	}
+	return false;
+}
+
+/* All watches of this database. */
+static List *
+all_watches(void)
+{
+	oidvector *no_arguments = buildoidvector(NULL, 0);
+	Oid schema = get_namespace_oid("syncmap", true);
 	Oid function;
 
-	if (!OidIsValid(get_namespace_oid("syncmap", true)))
+	if (!OidIsValid(schema))
 		return NIL;
-	name = lappend(name, makeString("invalidate"));
-	function = LookupFuncName(name, 0, NULL, true);
-	if (!OidIsValid(function))
-		return NIL;
-	return find_dependent(ProcedureRelationId, function);
+	function = GetSysCacheOid3(PROCNAMEARGSNSP, Anum_pg_proc_oid,
+							   CStringGetDatum("invalidate"),
+							   PointerGetDatum(no_arguments), ObjectIdGetDatum(schema));
+	return OidIsValid(function) ? find_dependent(ProcedureRelationId, function) : NIL;
+}
+
+/* Does a trigger depend on a function in a schema? */
+static bool
+uses_schema(Oid trigger, Oid schema)
+{
+	ListCell *cell;
+
+	foreach (cell, dependencies_of(trigger))
+	{
+		const FormData_pg_depend *row = lfirst(cell);
+
+		if (row->refclassid == ProcedureRelationId &&
+			get_func_namespace(row->refobjid) == schema)
+			return true;
+	}
+	return false;
+}
+
+/* The watches whose map, or a function of their key, is in a schema. */
+List *
+sm_watches_in(Oid schema)
+{
+	List *found = NIL;
+	ListCell *cell;
+
+	foreach (cell, all_watches())
+	{
+		sm_watch *watch = lfirst(cell);
+
+		if (get_rel_namespace(watch->map) == schema ||
+			uses_schema(watch->trigger, schema))
+			found = lappend(found, watch);
+	}
+	return found;
 }

@@ -32,6 +32,7 @@ extern bool sm_map_is_watched(Oid map);
 extern List *sm_watches_of_map(Oid map);
 extern List *sm_watches_of_source(Oid source);
 extern List *sm_watches_using(Oid class, Oid object);
-extern List *sm_watches_all(void);
+extern List *sm_watches_in(Oid schema);
+extern bool sm_watch_uses(Oid trigger, Oid class, Oid object);
 
 #endif /* SM_WATCHES_H */
