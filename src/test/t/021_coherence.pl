@@ -408,6 +408,22 @@ at_rest('at the start');
 	at_rest('fences pushed out');
 }
 
+# the key of a row that changes, and a table that is emptied
+{
+	my ($eight, $nine) = (fetched(8), fetched(9));
+	sql('SELECT move(8, 9)');
+	is(cached($_), 'null', "the key of a row has changed: $_ is not cached") for 8, 9;
+	is(fetched(8), 'null', 'what is fetched is not the row that was there');
+	isnt(fetched(9), $nine, 'and is the one that came');
+	at_rest('a key that has changed');
+	sql('TRUNCATE t');
+	is(sql('SELECT count(*) FROM cache'), '0', 'of an emptied table nothing is cached');
+	is(fetched(9), 'null', 'nor fetched');
+	sql('SELECT change_all()');
+	is(fetched(9), version(9), 'until it is filled again');
+	at_rest('an emptied table');
+}
+
 # more keys than a session notes, and less than that, in one statement or in many
 for my $n (300, 30_000)
 {

@@ -63,9 +63,9 @@ is(sql(q(SELECT syncmap.fetch('m', 3::bigint); SELECT syncmap.get('m', 3::bigint
 sql('CALL use_up(200)');
 cmp_ok(sql('SELECT pg_current_xact_id()'), '>', 4294967296, '2^32 is passed');
 is($old->query($seen), $before, 'the old snapshot finds what it found');
-is(sql(q(SELECT syncmap.put_leased('m', 4::bigint, 4::bigint, ') . $lease . q('); SELECT syncmap.get('m', 4::bigint))), "t\n4", 'the lease can be used where nothing has changed');
+is(sql(qq(SELECT syncmap.put_leased('m', 4::bigint, 4::bigint, '$lease'); SELECT syncmap.get('m', 4::bigint))), "t\n4", 'the lease can be used where nothing has changed');
 sql(q(UPDATE t SET v = 1001 WHERE k = 1; UPDATE t SET v = v WHERE k = 5));
-is(sql(q(SELECT syncmap.put_leased('m', 1::bigint, 1::bigint, ') . $lease . q('), syncmap.get('m', 1::bigint))), 'f|', 'and not where something has');
+is(sql(qq(SELECT syncmap.put_leased('m', 1::bigint, 1::bigint, '$lease'), syncmap.get('m', 1::bigint))), 'f|', 'and not where something has');
 is(sql(q(SELECT syncmap.fetch('m', 1::bigint); SELECT syncmap.get('m', 1::bigint))), "1001\n1001", 'the new value is cached');
 is($old->query($seen), $before, 'the old snapshot does not find it');
 is(sql(q(SELECT syncmap.get('m', 1::bigint))), '1001', 'which stays');
