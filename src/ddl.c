@@ -333,7 +333,8 @@ altered_table(const AlterTableStmt *statement)
 		if (command->subtype == AT_DetachPartition &&
 			((const PartitionCmd *) command->def)->concurrent)
 			sm_watch_check_detach(relid);
-		rows |= command->subtype < AT_EnableTrig || command->subtype > AT_DisableTrigUser;
+		rows |=
+			command->subtype < AT_EnableTrig || command->subtype > AT_DisableTrigUser;
 	}
 	return rows ? relid : InvalidOid;
 }

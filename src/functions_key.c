@@ -312,7 +312,7 @@ do_compare_and_delete(FunctionCallInfo fcinfo, sm_entry entry)
 		PG_RETURN_NULL();
 	key = sm_args_key(&args);
 	old = sm_args_value(&args, 2);
-	if (unlikely(key.len > SM_MAX_KEY))
+	if (unlikely(key.len > SM_MAX_KEY) || sm_is_noted(call.ref->relid, key))
 		PG_RETURN_BOOL(false);
 	while (!sm_call_done(&call, sm_compare_and_delete(&call.ref->map, key, old)))
 		;

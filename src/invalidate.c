@@ -105,6 +105,13 @@ fill_invalidator(sm_invalidator *invalidator, Relation source, MemoryContext par
 				 errmsg("trigger of table \"%s\" was made while syncmap was not loaded",
 						RelationGetRelationName(source)),
 				 errhint("Drop it, and use syncmap.watch.")));
+	if (watch.enabled != TRIGGER_FIRES_ALWAYS)
+		ereport(ERROR,
+				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+				 errmsg("trigger \"%s\" of table \"%s\" does not fire always",
+						watch.name, RelationGetRelationName(source)),
+				 errhint(
+					 "Use: ALTER TABLE ... ENABLE ALWAYS TRIGGER; or syncmap.watch.")));
 	map = table_open(watch.map, AccessShareLock);
 	sm_types_read(map, &types);
 	table_close(map, NoLock);
@@ -123,7 +130,9 @@ fill_invalidator(sm_invalidator *invalidator, Relation source, MemoryContext par
 			invalidator->context = AllocSetContextCreate(parent, "syncmap invalidator",
 														 ALLOCSET_SMALL_SIZES);
 			old = MemoryContextSwitchTo(invalidator->context);
-			invalidator->key = ExecInitExpr(expression_planner((Expr *) key), NULL);
+			/* a copy: constants stay where they are */
+			invalidator->key =
+				ExecInitExpr(expression_planner((Expr *) copyObject(key)), NULL);
 			invalidator->econtext = CreateStandaloneExprContext();
 			MemoryContextSwitchTo(old);
 		}

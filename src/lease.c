@@ -148,7 +148,8 @@ sm_lease_read(bytea *bytes, Oid map, sm_moment *moment)
 	if (VARSIZE_ANY_EXHDR(bytes) == sizeof(lease))
 		memcpy(&lease, VARDATA_ANY(bytes), sizeof(lease));
 	if (lease.database != MyDatabaseId || lease.map != map ||
-		lease.place >= (uint32) MaxBackends)
+		lease.place >= (uint32) MaxBackends ||
+		lease.xmin > U64FromFullTransactionId(ReadNextFullTransactionId()))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("that is no lease of map \"%s\"", get_rel_name(map)),

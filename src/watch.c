@@ -98,7 +98,9 @@ parse_expression(const char *key)
 		select->op != SETOP_NONE)
 		not_an_expression(key);
 	target = linitial_node(ResTarget, select->targetList);
-	if (target->name != NULL)
+	if (target->name != NULL ||
+		(IsA(target->val, ColumnRef) &&
+		 IsA(llast(((ColumnRef *) target->val)->fields), A_Star)))
 		not_an_expression(key);
 	return target->val;
 }
