@@ -128,14 +128,17 @@ CREATE PROCEDURE make_maps() LANGUAGE plpgsql AS $$
 BEGIN
 	PERFORM set_config('mal.n', '', false);
 	SET LOCAL client_min_messages = error;
-	DROP TABLE IF EXISTS mal.mp CASCADE;
-	DROP FOREIGN TABLE IF EXISTS mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me CASCADE;
+	DROP TABLE IF EXISTS mal.mp, mal.tw CASCADE;
+	DROP FOREIGN TABLE IF EXISTS mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me, mal.mf, mal.mw CASCADE;
 	-- gives back their places
 	COMMIT;
 	SET LOCAL client_min_messages = error;
+	CREATE TABLE mal.tw (k text, v text);
 	PERFORM syncmap.create('mal.mm'), syncmap.create('mal.md', value_type => 'mal.d'), syncmap.create('mal.mo', ordered => true, expires_at => true),
 		syncmap.create('mal.mc', consistent => true), syncmap.create('mal.mn', key_type => 'bigint', value_type => 'bigint'),
-		syncmap.create('mal.mt'), syncmap.create('mal.me', value_type => 'mal.nested');
+		syncmap.create('mal.mt'), syncmap.create('mal.me', value_type => 'mal.nested'),
+		syncmap.create('mal.mf', loader => 'SELECT length(mal.hit($1))::text'), syncmap.create('mal.mw', loader => 'SELECT max(v) FROM mal.tw WHERE k = mal.hit($1)');
+	PERFORM syncmap.watch('mal.mw', 'mal.tw', 'mal.plain_key(k)');
 	ALTER FOREIGN TABLE mal.mt ALTER value SET DEFAULT mal.hit('x');
 	CREATE TRIGGER hit BEFORE INSERT OR UPDATE OR DELETE ON mal.mt FOR EACH ROW EXECUTE FUNCTION mal.trigger_hit();
 	CREATE VIEW mal.mv AS SELECT * FROM mal.mm WHERE mal.hit(value) IS NOT NULL AND key LIKE 'm%' WITH CHECK OPTION;
@@ -154,7 +157,8 @@ BEGIN
 		CALL mal.make_maps();
 		RETURN;
 	END IF;
-	PERFORM syncmap.clear(m::regclass) FROM unnest('{mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me, mal.mp1}'::text[]) m;
+	PERFORM syncmap.clear(m::regclass) FROM unnest('{mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me, mal.mp1, mal.mf, mal.mw}'::text[]) m;
+	DELETE FROM mal.tw;
 	PERFORM syncmap.put(m::regclass, 'mine', 'x') FROM unnest('{mal.mm, mal.mo, mal.mc, mal.mt, mal.mp1}'::text[]) m;
 	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint);
 END $$;
@@ -226,6 +230,10 @@ my %routes = (
 	compare => q(SELECT syncmap.compare_and_swap('md', 'mine', 'x', 'y'); SELECT syncmap.compare_and_delete('md', ROW('mine')::c, 'x'); SELECT syncmap.compare_and_swap('mn', ROW('m')::c, ROW('mm')::c, ROW('m')::c);),
 	increment => q(SELECT syncmap.increment('mn', ROW('m')::c); SELECT syncmap.increment('mm', ROW('mine')::c);),
 	remove => q(SELECT syncmap.delete('mm', ROW('ca' || 'rd')::c); SELECT syncmap.get_and_delete('mm', ROW('ca' || 'rd')::c); SELECT syncmap.expire('mm', ROW('ca' || 'rd')::c, '1 s');),
+	fetch => q(SELECT syncmap.fetch('mf', 'mine'); SELECT syncmap.fetch('mf', ROW('ca' || 'rd')::c); SELECT syncmap.fetch_many('mf', ARRAY['x', 'ca' || 'rd']), hit();),
+	put_leased => q(SELECT syncmap.put_leased('md', 'mine', 'y', syncmap.lease('md')); SELECT syncmap.put_leased('mm', ROW('mine')::c, ROW('y')::c, syncmap.lease('mm'));),
+	watch_trigger => q(INSERT INTO tw VALUES ('mine', 'x'), ('ca' || 'rd', 'y'); SELECT syncmap.fetch('mw', 'mine'); UPDATE tw SET k = k || 'r', v = hit(v); SELECT syncmap.fetch('mw', 'miner'); DELETE FROM tw WHERE hit();
+		BEGIN; INSERT INTO tw VALUES ('mine', 'x'); SELECT hit(), syncmap.fetch('mw', 'mine'); COMMIT; SELECT syncmap.get('mw', 'mine'), hit();),
 	put_many => q(SELECT syncmap.put_many('md', '{mine, more}', '{y, z}'); SELECT syncmap.put_many('mm', ARRAY[ROW('a')::c, ROW('b')::c], ARRAY[ROW('y')::c, ROW('z')::c]);),
 	get_many => q(SELECT syncmap.get_many('mm', ARRAY[ROW('mine')::c, ROW('ca' || 'rd')::c]); SELECT syncmap.get_many('md', ARRAY[ROW('mine')::c], NULL::d);),
 	delete_many => q(SELECT syncmap.delete_many('mm', ARRAY[ROW('mine')::c, ROW('ca' || 'rd')::c]);),
@@ -280,6 +288,12 @@ restart_after_crash = on
 ));
 $node->start;
 $node->safe_psql('postgres', $setup);
+# mallory's maps are there, or all that follows shows nothing
+{
+	my ($ret, $out, $err) = $node->psql('postgres', "SET mal.how = 'churn';\nSET mal.victim = 'vic.secrets';\nSET mal.allowed = on;\nCALL mal.make_maps();\nCALL mal.fill_maps();\nSET mal.n = 1;\nSELECT syncmap.fetch('mal.mf', 'x');\n",
+		extra_params => [ '-U', 'mallory' ]);
+	is("$ret $out", '0 1', 'mallory has maps of its own') or diag $err;
+}
 
 my ($tried, %stolen, %mistaken, %damaged, %crashed) = (0);
 
