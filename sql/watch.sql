@@ -121,6 +121,39 @@ SELECT syncmap.put_leased('md', '29', 'new', :'lease'), syncmap.get('md', '29');
 SELECT syncmap.put_leased('mu', '1', 'x', :'lease');
 SELECT syncmap.put_leased('md', '29', 'x', '\x00');
 
+-- a key that no map can have
+\c -
+SET search_path = w;
+BEGIN;
+INSERT INTO t VALUES (repeat('x', 3000), 'long');
+SELECT syncmap.get('m', 'a'), syncmap.fetch('m', 'nobody');
+ROLLBACK;
+
+-- who may not TRUNCATE takes nothing (S2)
+SELECT syncmap.fetch('md', '29');
+SET ROLE watcher;
+DO $$BEGIN TRUNCATE w.d; EXCEPTION WHEN insufficient_privilege THEN RAISE NOTICE '%', SQLERRM; END$$;
+RESET ROLE;
+SELECT syncmap.get('md', '29');
+
+-- a key whose function changes the table itself, when it is planned
+CREATE FUNCTION change() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	IF current_setting('w.depth', true) IS DISTINCT FROM 'in' THEN
+		PERFORM set_config('w.depth', 'in', true);
+		UPDATE w.again SET v = v || 'x';
+	END IF;
+END$$;
+CREATE FUNCTION h(integer) RETURNS text IMMUTABLE LANGUAGE plpgsql AS $$BEGIN PERFORM w.change(); RETURN $1; END$$;
+CREATE TABLE again (id text, v text);
+INSERT INTO again VALUES ('a', 'v');
+SELECT syncmap.create('w.magain', loader => 'SELECT v FROM w.again WHERE id || w.h(1) = $1');
+SELECT syncmap.watch('magain', 'again', 'id || h(1)');
+\c -
+SET search_path = w;
+UPDATE again SET v = 'w';
+UPDATE again SET v = 'w';
+
 -- own changes (C2)
 BEGIN;
 UPDATE d SET v = 'own';

@@ -115,6 +115,14 @@ sm_wait_event(int which)
 #define SM_HAS_GENERATED(constr) ((constr)->has_generated_stored)
 #endif
 
+/* Is a column computed when it is read? */
+#if PG_VERSION_NUM >= 180000
+#define SM_IS_VIRTUAL(attribute) \
+	((attribute)->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+#else
+#define SM_IS_VIRTUAL(attribute) ((void) (attribute), false)
+#endif
+
 /* The provider of PostgreSQL's own collations, from 17 on. */
 #define SM_PROVIDER_BUILTIN 'b'
 

@@ -189,9 +189,10 @@ check_map(Oid relid, bool options)
 /* What a statement that is under way has created or altered so far. */
 typedef struct altered_relations
 {
-	Oid target;	   /* of ALTER TABLE, by its name before that ran */
-	List *relids;  /* of tables of all kinds */
-	List *renamed; /* other objects, of ObjectAddress */
+	Oid target;		 /* of ALTER TABLE, by its name before that ran */
+	List *relids;	 /* of tables of all kinds */
+	List *truncated; /* tables, by TRUNCATE */
+	List *renamed;	 /* other objects, of ObjectAddress */
 	MemoryContext context;
 	bool options; /* those of foreign tables, too */
 } altered_relations;
@@ -237,6 +238,13 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 
 	if (prev_object_access_hook)
 		prev_object_access_hook(access, classId, objectId, subId, arg);
+	/* privileges have not been checked yet: it counts when the statement is through */
+	if (altered != NULL && access == OAT_TRUNCATE)
+	{
+		old = MemoryContextSwitchTo(altered->context);
+		altered->truncated = lappend_oid(altered->truncated, objectId);
+		MemoryContextSwitchTo(old);
+	}
 	if (altered == NULL ||
 		(access != OAT_POST_CREATE && access != OAT_POST_ALTER &&
 		 !(access == OAT_DROP && subId != 0)))
@@ -307,6 +315,7 @@ may_alter_map(Node *statement, bool *options)
 			return true;
 		case T_RenameStmt:
 		case T_AlterObjectSchemaStmt:
+		case T_TruncateStmt:
 			return true;
 		default:
 			return false;
@@ -369,6 +378,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 {
 	altered_relations mine = {.context = CurrentMemoryContext};
 	altered_relations *outer = altered;
+	ListCell *cell;
 
 	if (IsA(pstmt->utilityStmt, CreateTrigStmt) && sm_pg_loaded() &&
 		((const CreateTrigStmt *) pstmt->utilityStmt)->replace)
@@ -395,6 +405,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		altered = outer;
 	}
 	PG_END_TRY();
+	foreach (cell, mine.truncated)
+		sm_watch_source_changed(lfirst_oid(cell));
 	if (OidIsValid(mine.target) && get_rel_relkind(mine.target) != '\0')
 		sm_watch_source_changed(mine.target);
 	check_maps(mine.relids, mine.options);

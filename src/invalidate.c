@@ -35,7 +35,7 @@ typedef struct sm_invalidator
 {
 	Oid trigger; /* hash key, must be first */
 	bool valid;
-	bool busy; /* its expression is being evaluated */
+	bool busy; /* its expression is being made, or evaluated */
 	Oid source;
 	Oid map;
 	Oid key_type;
@@ -98,7 +98,7 @@ fill_invalidator(sm_invalidator *invalidator, Relation source, MemoryContext par
 
 	if (invalidator->context != NULL)
 		MemoryContextDelete(invalidator->context);
-	*invalidator = (sm_invalidator) {.trigger = invalidator->trigger};
+	*invalidator = (sm_invalidator) {.trigger = invalidator->trigger, .busy = true};
 	if (!sm_watch_read(invalidator->trigger, NULL, &watch) || !OidIsValid(watch.map))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -149,7 +149,7 @@ static sm_invalidator *
 find_invalidator(const TriggerData *trigger)
 {
 	Oid oid = trigger->tg_trigger->tgoid;
-	MemoryContext parent = TopMemoryContext;
+	MemoryContext volatile parent = TopMemoryContext;
 	sm_invalidator *invalidator;
 	bool found;
 
@@ -170,7 +170,16 @@ find_invalidator(const TriggerData *trigger)
 		(void) sm_ref_get(invalidator->map, 0);
 	if (!invalidator->valid)
 	{
-		fill_invalidator(invalidator, trigger->tg_relation, parent);
+		/* to plan the key may run its functions, which may come here again */
+		PG_TRY();
+		{
+			fill_invalidator(invalidator, trigger->tg_relation, parent);
+		}
+		PG_FINALLY();
+		{
+			invalidator->busy = false;
+		}
+		PG_END_TRY();
 		(void) sm_ref_get(invalidator->map, 0);
 	}
 	return invalidator;

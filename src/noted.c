@@ -167,11 +167,15 @@ static void fence_map(Oid map);
 void
 sm_note_key(Oid map, sm_bytes key)
 {
-	noted_map *noted = find_or_add_map(map);
-	noted_id id = make_id(map, key);
+	noted_map *noted;
+	noted_id id;
 	bool found;
 
-	if (noted->whole || key.len > SM_MAX_KEY)
+	/* no map has such a key */
+	if (key.len > SM_MAX_KEY)
+		return;
+	noted = find_or_add_map(map);
+	if (noted->whole)
 		return;
 	if (noted->keys >= MAX_KEYS)
 	{
@@ -179,6 +183,7 @@ sm_note_key(Oid map, sm_bytes key)
 		return;
 	}
 	/* room first, so that an error leaves no entry without a key */
+	id = make_id(map, key);
 	id.key.data = memcpy(MemoryContextAlloc(TopTransactionContext, Max(key.len, 1)),
 						 key.data, key.len);
 	if (noted_keys == NULL)
@@ -233,7 +238,8 @@ sm_noted_has(Oid map, sm_bytes key)
 	noted = find_map(map);
 	if (noted == NULL)
 		return false;
-	return noted->whole || keys_lookup(noted_keys, make_id(map, key)) != NULL;
+	return noted->whole ||
+		(noted_keys != NULL && keys_lookup(noted_keys, make_id(map, key)) != NULL);
 }
 
 /* ---- the commit ---- */

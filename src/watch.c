@@ -127,6 +127,18 @@ has_system_column(Node *node, void *context)
 	return expression_tree_walker(node, has_system_column, context);
 }
 
+/* Does an expression use a column that is computed when it is read? */
+static bool
+has_virtual_column(Node *node, void *desc)
+{
+	if (node == NULL)
+		return false;
+	if (IsA(node, Var) && ((Var *) node)->varattno > 0 &&
+		SM_IS_VIRTUAL(TupleDescAttr((TupleDesc) desc, ((Var *) node)->varattno - 1)))
+		return true;
+	return expression_tree_walker(node, has_virtual_column, desc);
+}
+
 /*
  * A transformed key as one of a map's type, of which it is an assignment.  Raises 42804
  * there is none; 42P17 its value may differ from time to time; 0A000 it is not of columns.
@@ -229,6 +241,11 @@ sm_watch_key(Relation source, const char *key, Oid type, Oid trigger)
 	result = finish_key(transform_key(source, key), type);
 	sm_fixed_end(level);
 	SetUserIdAndSecContext(userid, context);
+	if (has_virtual_column(result, RelationGetDescr(source)))
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("the key's expression cannot use virtual generated columns"),
+				 errhint("Write what they are generated from.")));
 	if (OidIsValid(trigger) && has_stranger(result, &trigger))
 		ereport(
 			ERROR,
@@ -522,8 +539,7 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 		else if (access == OAT_DROP)
 			at_trigger_drop(objectId);
 	}
-	else if (classId == RelationRelationId &&
-			 (access == OAT_POST_ALTER || access == OAT_TRUNCATE || subId != 0))
+	else if (classId == RelationRelationId && (access == OAT_POST_ALTER || subId != 0))
 		sm_watch_source_changed(objectId);
 	else if (classId == PolicyRelationId)
 		sm_watch_source_changed(table_of_policy(objectId));
@@ -551,6 +567,9 @@ check_names(const sm_watch *watch)
 	MemoryContext context = CurrentMemoryContext;
 	Relation source;
 
+	/* made while the library was not loaded: its trigger says so */
+	if (watch->map_name == NULL || !OidIsValid(watch->map))
+		return;
 	if (find_map(watch->map_name) != watch->map)
 		refuse(psprintf("the watch of table \"%s\" for map \"%s\" has that name",
 						get_rel_name(watch->source), watch->map_name),
