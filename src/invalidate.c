@@ -40,7 +40,7 @@ typedef struct sm_invalidator
 	Oid map;
 	Oid key_type;
 	bool whole;		   /* all keys of the map */
-	AttrNumber column; /* the key is that column as it is; 0: it is an expression */
+	AttrNumber column; /* the key is that column as it is, if there is no econtext */
 	ExprState *key;
 	ExprContext *econtext;
 	MemoryContext context; /* of the two */
@@ -192,7 +192,7 @@ evaluate_key(sm_invalidator *invalidator, TupleTableSlot *row, Datum *key)
 	ExprContext *econtext = invalidator->econtext;
 	bool isnull = true;
 
-	if (invalidator->column != 0)
+	if (econtext == NULL)
 	{
 		*key = slot_getattr(row, invalidator->column, &isnull);
 		return !isnull;
