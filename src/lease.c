@@ -87,7 +87,7 @@ at_xact_end(XactEvent event, void *arg)
 	mine = &leases[SM_MY_SLOT];
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		pg_atomic_write_u64(&mine->spent, pg_atomic_read_u64(&mine->given));
-	/* whoever sees it closed sees what is void */
+	/* whoever sees it closed sees what is void (C2) */
 	pg_write_barrier();
 	pg_atomic_write_u64(&mine->open, 0);
 	given_here = false;

@@ -9,8 +9,13 @@
 
 #include "watches.h"
 
-extern void sm_watch_init(void);
+/* watch_key.c */
 extern Node *sm_watch_key(Relation source, const char *key, Oid type, Oid trigger);
+extern Oid sm_watch_key_type(Oid map);
+extern char *sm_watch_qualify_key(Oid source, const char *key, Oid type);
+
+/* watch_rules.c */
+extern void sm_watch_init(void);
 extern void sm_watch_source_changed(Oid relid);
 extern void sm_watch_check_detach(Oid relid);
 extern void sm_watch_check_replacement(Oid relid, const char *name);
