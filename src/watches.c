@@ -47,9 +47,10 @@ is_invalidate(Oid function)
 	return is;
 }
 
-/* What a trigger depends on, of FormData_pg_depend. */
+/* The rows of pg_depend with two values, by an index on these; of FormData_pg_depend. */
 static List *
-dependencies_of(Oid trigger)
+find_dependencies(Oid index, AttrNumber class_column, Oid class,
+				  AttrNumber object_column, Oid object)
 {
 	Relation depend = table_open(DependRelationId, AccessShareLock);
 	List *found = NIL;
@@ -57,12 +58,11 @@ dependencies_of(Oid trigger)
 	SysScanDesc scan;
 	HeapTuple tuple;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(TriggerRelationId));
-	ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(trigger));
-	scan = systable_beginscan(depend, DependDependerIndexId, true, NULL, lengthof(keys),
-							  keys);
+	ScanKeyInit(&keys[0], class_column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(class));
+	ScanKeyInit(&keys[1], object_column, BTEqualStrategyNumber, F_OIDEQ,
+				ObjectIdGetDatum(object));
+	scan = systable_beginscan(depend, index, true, NULL, lengthof(keys), keys);
 	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
 		found = lappend(found,
 						memcpy(palloc(sizeof(FormData_pg_depend)), GETSTRUCT(tuple),
@@ -70,6 +70,14 @@ dependencies_of(Oid trigger)
 	systable_endscan(scan);
 	table_close(depend, AccessShareLock);
 	return found;
+}
+
+/* What a trigger depends on. */
+static List *
+dependencies_of(Oid trigger)
+{
+	return find_dependencies(DependDependerIndexId, Anum_pg_depend_classid,
+							 TriggerRelationId, Anum_pg_depend_objid, trigger);
 }
 
 /* The map that a trigger has been made to depend on, or InvalidOid. */
@@ -168,21 +176,14 @@ sm_watch_read(Oid trigger, Snapshot snapshot, sm_watch *watch)
 static List *
 find_dependent(Oid class, Oid object)
 {
-	Relation depend = table_open(DependRelationId, AccessShareLock);
 	List *found = NIL;
-	ScanKeyData keys[2];
-	SysScanDesc scan;
-	HeapTuple tuple;
+	ListCell *cell;
 
-	ScanKeyInit(&keys[0], Anum_pg_depend_refclassid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(class));
-	ScanKeyInit(&keys[1], Anum_pg_depend_refobjid, BTEqualStrategyNumber, F_OIDEQ,
-				ObjectIdGetDatum(object));
-	scan = systable_beginscan(depend, DependReferenceIndexId, true, NULL,
-							  lengthof(keys), keys);
-	while (HeapTupleIsValid(tuple = systable_getnext(scan)))
+	foreach (cell,
+			 find_dependencies(DependReferenceIndexId, Anum_pg_depend_refclassid, class,
+							   Anum_pg_depend_refobjid, object))
 	{
-		Form_pg_depend row = (Form_pg_depend) GETSTRUCT(tuple);
+		const FormData_pg_depend *row = lfirst(cell);
 		sm_watch *watch;
 
 		if (row->classid != TriggerRelationId)
@@ -192,8 +193,6 @@ find_dependent(Oid class, Oid object)
 			(class != RelationRelationId || watch->map == object))
 			found = lappend(found, watch);
 	}
-	systable_endscan(scan);
-	table_close(depend, AccessShareLock);
 	return found;
 }
 
