@@ -181,8 +181,8 @@ sm_index_place(const sm_arena *arena, sm_index *index, uint64_t slot)
 sm_place
 sm_index_find_slot(const sm_arena *arena, const sm_index *index, uint64_t slot)
 {
-	sm_chain_walk walk = {NULL};
-	sm_probe probe = {NULL};
+	sm_chain_walk walk = {0};
+	sm_probe probe = {0};
 
 	if (sm_index_root(index->word) != 0 &&
 		sm_index_probe(arena, index->word, sm_slot_tag(slot), &probe))

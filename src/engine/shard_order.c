@@ -65,7 +65,7 @@ static bool
 for_keys(order_step *step, const sm_index *index, key_action action)
 {
 	const sm_arena *arena = &step->engine->arena;
-	sm_chain_walk walk = {NULL};
+	sm_chain_walk walk = {0};
 	sm_probe probe;
 
 	if (sm_index_root(index->word) != 0 &&
