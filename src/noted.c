@@ -17,12 +17,17 @@
  * Keys that a rolled-back savepoint has noted stay noted; that costs a miss.
  *
  * A transaction that notes very many keys of a map notes the whole of it instead.
+ *
+ * Of a map that standbys are told of (wal.c), the same goes to the WAL at the same time: it
+ * only has to be there before the commit record, as the fences have to be before the commit,
+ * so that it does not matter which of the two comes first.
  */
 #include "compat.h"
 
 #include "access/parallel.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -33,6 +38,7 @@
 
 #include "noted.h"
 #include "ref.h"
+#include "wal.h"
 
 /* A map of which more keys than that are noted is noted as a whole. */
 #define MAX_KEYS 4096
@@ -79,8 +85,10 @@ same_id(const noted_id *a, const noted_id *b)
 typedef struct noted_map
 {
 	Oid map;
-	bool whole; /* all of its keys are */
+	bool whole;		 /* all of its keys are */
+	bool was_logged; /* before this transaction standbys were told of its keys */
 	int keys;
+	sm_wal_record *record; /* of its keys, while that is made */
 } noted_map;
 
 static keys_hash *noted_keys = NULL; /* in TopMemoryContext, once it has been needed */
@@ -157,8 +165,9 @@ make_id(Oid map, sm_bytes key)
 	return (noted_id) {map, hash_bytes(key.data, (int) key.len) ^ map, key};
 }
 
-static void fence_key(Oid map, sm_bytes key);
-static void fence_map(Oid map);
+static void fence_key(noted_map *noted, sm_bytes key);
+static void fence_map(const noted_map *noted);
+static void end_record(noted_map *noted);
 
 /*
  * Notes that a map's value for a key is going to be old when this transaction commits.
@@ -197,7 +206,10 @@ sm_note_key(Oid map, sm_bytes key)
 	noted->keys++;
 	/* another PRE_COMMIT callback may run code that changes rows */
 	if (fenced)
-		fence_key(map, key);
+	{
+		fence_key(noted, key);
+		end_record(noted);
+	}
 }
 
 /* The same of all keys of a map. */
@@ -210,7 +222,15 @@ sm_note_map(Oid map)
 		return;
 	noted->whole = true;
 	if (fenced)
-		fence_map(map);
+		fence_map(noted);
+}
+
+/* The same when a map's option says from now on whether standbys are told of its keys. */
+void
+sm_note_logging(Oid map, bool was_logged)
+{
+	sm_note_map(map);
+	find_map(map)->was_logged |= was_logged;
 }
 
 /* Are all keys of a map noted? */
@@ -250,12 +270,41 @@ top_id(void)
 	return U64FromFullTransactionId(GetTopFullTransactionId());
 }
 
-/* Fences a key and removes its pair. */
-static void
-fence_key(Oid map, sm_bytes key)
+/* Are standbys told of a map's keys? */
+static bool
+is_logged(const sm_ref *ref)
 {
-	sm_ref *ref = sm_ref_get(map, 0);
+	return ref->logged && XLogStandbyInfoActive();
+}
 
+static void
+log_key(noted_map *noted, sm_bytes key)
+{
+	if (noted->record == NULL)
+		noted->record = sm_wal_begin(noted->map);
+	sm_wal_add_key(noted->record, key);
+}
+
+static void
+end_record(noted_map *noted)
+{
+	if (noted->record != NULL)
+		sm_wal_end(noted->record);
+	noted->record = NULL;
+}
+
+/*
+ * Fences a key and removes its pair.  It goes to the WAL when the map's record is full or
+ * ended.
+ */
+static void
+fence_key(noted_map *noted, sm_bytes key)
+{
+	sm_ref *ref = sm_ref_get(noted->map, 0);
+
+	/* the standby may have a map though there is none here */
+	if (is_logged(ref))
+		log_key(noted, key);
 	for (;;)
 	{
 		switch (sm_invalidate(&ref->map, key, top_id()))
@@ -265,7 +314,7 @@ fence_key(Oid map, sm_bytes key)
 				break;
 			case SM_GONE:
 				/* a map that is made from now on begins with a later horizon */
-				ref = sm_ref_find_map(map);
+				ref = sm_ref_find_map(noted->map);
 				if (ref->map.id == SM_NO_MAP)
 					return;
 				break;
@@ -280,13 +329,17 @@ fence_key(Oid map, sm_bytes key)
  * now was in progress: those may have changed rows before there was a watch.
  */
 static void
-fence_map(Oid map)
+fence_map(const noted_map *noted)
 {
-	sm_ref *ref = sm_ref_get(map, 0);
+	sm_ref *ref = sm_ref_get(noted->map, 0);
 
+	if (is_logged(ref))
+		sm_wal_whole(noted->map, sm_last_id());
+	else if (noted->was_logged)
+		sm_wal_forget(noted->map);
 	while (sm_invalidate_all(&ref->map, sm_last_id()) == SM_GONE)
 	{
-		ref = sm_ref_find_map(map);
+		ref = sm_ref_find_map(noted->map);
 		if (ref->map.id == SM_NO_MAP)
 			return;
 	}
@@ -305,18 +358,20 @@ fence_noted(void)
 		keys_start_iterate(noted_keys, &iterator);
 		while ((entry = keys_iterate(noted_keys, &iterator)) != NULL)
 		{
+			noted_map *noted = find_map(entry->id.map);
+
 			/* the transaction may have dropped the map itself */
-			if (!sm_map_is_noted(entry->id.map) &&
-				get_rel_relkind(entry->id.map) != '\0')
-				fence_key(entry->id.map, entry->id.key);
+			if (!noted->whole && get_rel_relkind(noted->map) != '\0')
+				fence_key(noted, entry->id.key);
 		}
 	}
 	foreach (cell, noted_maps)
 	{
-		const noted_map *noted = lfirst(cell);
+		noted_map *noted = lfirst(cell);
 
+		end_record(noted);
 		if (noted->whole && get_rel_relkind(noted->map) != '\0')
-			fence_map(noted->map);
+			fence_map(noted);
 	}
 }
 
