@@ -14,6 +14,8 @@
  * the list later: what had not ended is found in it, or is not less than xmax.  That
  * stays so after a promotion: those that have gone on are prepared, and in the list; the
  * others were aborted, and the numbers that are given then are greater than all these.
+ * A snapshot that misses subtransactions loses its list when another session imports it
+ * (snapmgr.c).
  */
 #include "compat.h"
 
@@ -48,6 +50,8 @@ sm_moment_of(Snapshot snapshot)
 	{
 		moment.nrunning = (uint32) snapshot->subxcnt;
 		moment.running = snapshot->subxip;
+		if (snapshot->suboverflowed && snapshot->subxcnt == 0)
+			moment.xmax = moment.xmin;
 	}
 	return moment;
 }

@@ -658,13 +658,20 @@ sm_ref_renew(sm_ref *ref)
 }
 
 /*
- * The relation's reference, with the map that it has at this moment by the registry's
- * lock: if there is none, one that is made begins later than this call.
+ * The relation's reference, with the map that it has at this moment.  If there is none, one
+ * that is made begins with a horizon that is no less than the number that this transaction
+ * has been given: whoever makes it counts it among the registry's additions before he looks
+ * for the last number, and both are done with barriers, as is the giving of a number.  So
+ * either he sees the number, or we see the addition.
  */
 sm_ref *
 sm_ref_find_map(Oid relid)
 {
-	invalidate(sm_ref_get(relid, 0));
+	sm_ref *ref = sm_ref_get(relid, 0);
+
+	if (ref->map.id == SM_NO_MAP)
+		return ref;
+	invalidate(ref);
 	return sm_ref_get(relid, 0);
 }
 
