@@ -7,14 +7,14 @@
  * Transactions change rows, invalidate their keys, and become visible or abort; others
  * fetch, from the map or else from a snapshot of the rows, which they fill in.  A row's
  * value is how many transactions that changed it were visible, so a value tells what it
- * was computed without.
+ * was computed without.  One transaction after the other stays open for long.
  */
 #include <pthread.h>
 #include <sched.h>
 
 #include "watched.h"
 
-#define WRITERS	 2
+#define WRITERS	 3 /* the first is slow */
 #define FETCHERS 2
 #define MAX_ROWS 8
 
@@ -37,12 +37,30 @@ static const plan plans[] = {{0, 1, 8, UINT64_MAX, false},
 static const plan *now;
 static uint64_t seed;
 static _Atomic bool stop;
-static _Atomic uint64_t commits, hits, fills, refusals, repeated;
+static _Atomic uint64_t commits, hits, fills, refusals, repeated, beside;
 
 /* The host's transactions and rows. */
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static view current;			   /* who is running, and who comes next */
 static uint64_t changes[MAX_ROWS]; /* that are visible: the rows' values */
+
+/* Who is fencing (see sm_ended_fn). */
+static _Atomic uint64_t fencing[WRITERS];
+
+static uint64_t
+tell_ended(void)
+{
+	uint64_t below = UINT64_MAX;
+
+	for (int i = 0; i < WRITERS; i++)
+	{
+		uint64_t id = atomic_load(&fencing[i]);
+
+		if (id != 0 && id < below)
+			below = id;
+	}
+	return below;
+}
 
 /* What a transaction sees: others' state and rows, of one moment. */
 typedef struct snapshot
@@ -131,7 +149,8 @@ dawdle(sm_rng *rng)
 static void *
 run_writer(void *arg)
 {
-	sm_rng rng = sm_rng_seed(seed * 100 + (uint64_t) (intptr_t) arg);
+	int number = (int) (intptr_t) arg;
+	sm_rng rng = sm_rng_seed(seed * 100 + (uint64_t) number);
 	sm_map map = open_map();
 
 	while (!atomic_load(&stop))
@@ -141,19 +160,26 @@ run_writer(void *arg)
 		bool aborts = sm_rng_below(&rng, 8) == 0;
 
 		dawdle(&rng);
+		if (number == 0)
+			usleep((useconds_t) sm_rng_below(&rng, 3000));
+		atomic_store(&fencing[number], id);
 		for (uint64_t i = sm_rng_below(&rng, 3); i < 3; i++)
 			changed[sm_rng_below(&rng, (uint64_t) now->nrows)] = true;
 		if (sm_rng_below(&rng, 30) == 0)
-			sm_check(sm_invalidate_all(&map, id) == SM_FOUND, "all is invalidated");
+			sm_check(sm_invalidate_all(&map, id, tell_ended) == SM_FOUND,
+					 "all is invalidated");
 		else
 		{
 			for (uint64_t row = 0; row < (uint64_t) now->nrows; row++)
 				sm_check(!changed[row] ||
-							 sm_invalidate(&map, key_of(&row), id) <= SM_ABSENT,
+							 sm_invalidate(&map, key_of(&row), id, tell_ended) <=
+								 SM_ABSENT,
 						 "a row is invalidated");
 		}
 		dawdle(&rng);
 		end(id, changed, aborts);
+		dawdle(&rng);
+		atomic_store(&fencing[number], 0);
 		atomic_fetch_add(&commits, !aborts);
 		if (sm_rng_below(&rng, 4) == 0)
 			usleep((useconds_t) sm_rng_below(&rng, 100));
@@ -181,6 +207,24 @@ get_value(sm_map *map, uint64_t row, char *bytes, uint64_t *value)
 	return true;
 }
 
+/* As covers; counts what is stored while one that is older than any fence goes on. */
+static bool
+covers_counted(void *arg, const sm_fences *fences)
+{
+	const view *v = arg;
+	bool does = covers(arg, fences);
+
+	for (int i = 0; does && i < SM_FENCES; i++)
+	{
+		if (fences->stripe[0].fence[i] > v->oldest)
+		{
+			atomic_fetch_add(&beside, 1);
+			break;
+		}
+	}
+	return does;
+}
+
 static void
 fill_value(sm_map *map, uint64_t row, char *bytes, snapshot *s)
 {
@@ -188,8 +232,8 @@ fill_value(sm_map *map, uint64_t row, char *bytes, snapshot *s)
 
 	for (size_t i = 0; i < now->len; i += sizeof(s->values[row]))
 		memcpy(bytes + i, &s->values[row], sizeof(s->values[row]));
-	status = sm_fill(map, key_of(&row), (sm_bytes) {bytes, now->len}, SM_NEVER, covers,
-					 &s->view);
+	status = sm_fill(map, key_of(&row), (sm_bytes) {bytes, now->len}, SM_NEVER,
+					 covers_counted, &s->view);
 	sm_check(status <= SM_ABSENT || status == SM_REFUSED || status == SM_NO_MEMORY,
 			 "status %d of a fill", status);
 	if (status <= SM_ABSENT)
@@ -322,6 +366,8 @@ run_plan(uint64_t ms)
 
 	memset(changes, 0, sizeof(changes));
 	current = after(WATCHED + 1);
+	for (int i = 0; i < WRITERS; i++)
+		atomic_store(&fencing[i], 0);
 	sm_map_configure(&map, 0, true);
 	sm_map_set_ordered(&map, now->ordered);
 	sm_map_watch(&map, WATCHED);
@@ -369,11 +415,14 @@ main(int argc, char **argv)
 		run_plan(seconds * 1000 / NPLANS);
 	}
 	sm_check(atomic_load(&commits) > 0 && atomic_load(&hits) > 0 &&
-				 atomic_load(&fills) > 0 && atomic_load(&refusals) > 0,
+				 atomic_load(&fills) > 0 && atomic_load(&refusals) > 0 &&
+				 atomic_load(&beside) > 0,
 			 "not all of it has happened");
 	printf(
-		"seed %lu: %lu commits, %lu hits, %lu fills, %lu refused, %lu as of a snapshot\n",
+		"seed %lu: %lu commits, %lu hits, %lu fills (%lu beside an older one), %lu refused, "
+		"%lu as of a snapshot\n",
 		(unsigned long) seed, (unsigned long) commits, (unsigned long) hits,
-		(unsigned long) fills, (unsigned long) refusals, (unsigned long) repeated);
+		(unsigned long) fills, (unsigned long) beside, (unsigned long) refusals,
+		(unsigned long) repeated);
 	return 0;
 }

@@ -38,6 +38,23 @@ copy_fences(void *arg, const sm_fences *fences)
 	return true;
 }
 
+static void
+sort(sm_stripe *stripe)
+{
+	for (int i = 0; i < SM_FENCES; i++)
+	{
+		for (int j = i + 1; j < SM_FENCES; j++)
+		{
+			uint64_t fence = stripe->fence[i];
+
+			if (stripe->fence[j] <= fence)
+				continue;
+			stripe->fence[i] = stripe->fence[j];
+			stripe->fence[j] = fence;
+		}
+	}
+}
+
 /* What stands in the way of a key, the greatest fence first. */
 static sm_fences
 look(sm_map *map, uint64_t key)
@@ -46,30 +63,43 @@ look(sm_map *map, uint64_t key)
 
 	sm_check(sm_covered(map, key_of(&key), copy_fences, &fences) == SM_FOUND,
 			 "a map that is not watched");
-	for (int i = 0; i < SM_FENCES; i++)
-	{
-		for (int j = i + 1; j < SM_FENCES; j++)
-		{
-			uint64_t fence = fences.fence[i];
-
-			if (fences.fence[j] <= fence)
-				continue;
-			fences.fence[i] = fences.fence[j];
-			fences.fence[j] = fence;
-		}
-	}
+	sort(&fences.stripe[0]);
+	sort(&fences.stripe[1]);
 	return fences;
 }
 
 static void
-check_fences(sm_map *map, uint64_t key, sm_fences expected, const char *when)
+check_all_fences(sm_map *map, uint64_t key, sm_fences expected, const char *when)
 {
 	sm_fences fences = look(map, key);
 
 	sm_check(memcmp(&fences, &expected, sizeof(fences)) == 0,
-			 "C3: %s: horizon %lu, fences %lu %lu %lu", when,
-			 (unsigned long) fences.horizon, (unsigned long) fences.fence[0],
-			 (unsigned long) fences.fence[1], (unsigned long) fences.fence[2]);
+			 "C3: %s: horizon %lu; %lu, fences %lu %lu %lu; of all keys %lu, %lu", when,
+			 (unsigned long) fences.horizon, (unsigned long) fences.stripe[0].horizon,
+			 (unsigned long) fences.stripe[0].fence[0],
+			 (unsigned long) fences.stripe[0].fence[1],
+			 (unsigned long) fences.stripe[0].fence[2],
+			 (unsigned long) fences.stripe[1].horizon,
+			 (unsigned long) fences.stripe[1].fence[0]);
+}
+
+/* The same of a key's own stripe, while none is in the way of all keys. */
+static void
+check_fences(sm_map *map, uint64_t key, sm_stripe expected, const char *when)
+{
+	check_all_fences(map, key, (sm_fences) {WATCHED, {expected, {0}}}, when);
+}
+
+/* What the host says of those that have ended. */
+static uint64_t known;
+static int asked;
+
+static uint64_t
+tell_ended(void)
+{
+	sm_check(sm_host_held == 1, "C3: who has ended is asked for without the lock");
+	asked++;
+	return known;
 }
 
 static uint64_t
@@ -96,7 +126,7 @@ test_fence(sm_map *map, size_t len)
 	uint64_t key = 1;
 
 	sm_check(fill(map, key, len, after(200)) == SM_UNWATCHED &&
-				 sm_invalidate(map, key_of(&key), 200) == SM_UNWATCHED &&
+				 sm_invalidate(map, key_of(&key), 200, NULL) == SM_UNWATCHED &&
 				 !has(map, key),
 			 "C3: a map that is not watched takes fills");
 	sm_check(sm_map_watch(map, WATCHED) == SM_FOUND, "watch");
@@ -106,9 +136,9 @@ test_fence(sm_map *map, size_t len)
 				 fill(map, key, len, after(WATCHED + 1)) == SM_FOUND,
 			 "a fill that covers is refused");
 
-	sm_check(sm_invalidate(map, key_of(&key), 200) == SM_FOUND && !has(map, key),
+	sm_check(sm_invalidate(map, key_of(&key), 200, NULL) == SM_FOUND && !has(map, key),
 			 "C1: what was invalidated is there");
-	sm_check(sm_invalidate(map, key_of(&key), 200) == SM_ABSENT, "there is none");
+	sm_check(sm_invalidate(map, key_of(&key), 200, NULL) == SM_ABSENT, "there is none");
 	sm_check(fill(map, key, len, after(200)) == SM_REFUSED &&
 				 fill(map, key, len, without(200, 300)) == SM_REFUSED && !has(map, key),
 			 "C3: a fill from before an invalidation");
@@ -134,18 +164,18 @@ test_places(sm_map *map)
 
 	sm_map_watch(map, WATCHED);
 	for (int i = 0; i < 5; i++)
-		sm_invalidate(map, key_of(&key), 201);
-	sm_invalidate(map, key_of(&key), 203);
-	sm_invalidate(map, key_of(&key), 202);
-	sm_invalidate(map, key_of(&key), 201);
-	check_fences(map, key, (sm_fences) {WATCHED, {203, 202, 201}}, "a fence twice");
-	sm_invalidate(map, key_of(&key), 204);
-	check_fences(map, key, (sm_fences) {201, {204, 203, 202}}, "a fence too many");
+		sm_invalidate(map, key_of(&key), 201, NULL);
+	sm_invalidate(map, key_of(&key), 203, NULL);
+	sm_invalidate(map, key_of(&key), 202, NULL);
+	sm_invalidate(map, key_of(&key), 201, NULL);
+	check_fences(map, key, (sm_stripe) {0, {203, 202, 201}}, "a fence twice");
+	sm_invalidate(map, key_of(&key), 204, NULL);
+	check_fences(map, key, (sm_stripe) {201, {204, 203, 202}}, "a fence too many");
 	sm_check(fill(map, key, 8, without(201, 300)) == SM_REFUSED,
 			 "C3: a fence that was pushed out is forgotten");
-	sm_invalidate(map, key_of(&key), 150);
-	sm_invalidate(map, key_of(&key), 201);
-	check_fences(map, key, (sm_fences) {201, {204, 203, 202}}, "one below the horizon");
+	sm_invalidate(map, key_of(&key), 150, NULL);
+	sm_invalidate(map, key_of(&key), 201, NULL);
+	check_fences(map, key, (sm_stripe) {201, {204, 203, 202}}, "one below the horizon");
 
 	/* the greatest stay, and the greatest of the others is the horizon */
 	sm_map_unwatch(map);
@@ -161,7 +191,7 @@ test_places(sm_map *map)
 			int at = SM_FENCES + 1;
 			bool again = false;
 
-			sm_invalidate(map, key_of(&key), fence);
+			sm_invalidate(map, key_of(&key), fence, NULL);
 			for (int i = 0; i <= SM_FENCES; i++)
 				again |= most[i] == fence;
 			if (again)
@@ -171,13 +201,88 @@ test_places(sm_map *map)
 				most[at] = most[at - 1];
 				most[at - 1] = fence;
 			}
-			check_fences(map, key,
-						 (sm_fences) {most[3] != 0 ? most[3] : WATCHED,
-									  {most[0], most[1], most[2]}},
+			check_fences(map, key, (sm_stripe) {most[3], {most[0], most[1], most[2]}},
 						 "random fences");
 		}
 		sm_map_unwatch(map);
 	}
+}
+
+/*
+ * C3: a fence that finds no place has those forgotten that have ended, and no other: what
+ * was computed before their end meets the new one.  invalidate has stripe fence.
+ */
+static void
+check_ended(sm_map *map, int stripe,
+			sm_status (*invalidate)(sm_map *map, uint64_t key, uint64_t id))
+{
+	uint64_t key = 7;
+	sm_fences fences = {.horizon = WATCHED};
+	sm_stripe *expected = &fences.stripe[stripe];
+
+	known = 1000;
+	asked = 0;
+	for (uint64_t id = 201; id <= 203; id++)
+		invalidate(map, key, id);
+	*expected = (sm_stripe) {0, {203, 202, 201}};
+	check_all_fences(map, key, fences, "there is room");
+	sm_check(asked == 0, "who has ended is asked for without need");
+	invalidate(map, key, 204);
+	*expected = (sm_stripe) {0, {204}};
+	check_all_fences(map, key, fences, "all have ended");
+	/* one that is older than all, and goes on, is no obstacle */
+	sm_check(fill(map, key, 8, without(150, 300)) <= SM_ABSENT, "all have ended");
+	sm_check(fill(map, key, 8, without(204, 300)) == SM_REFUSED, "C3: an exact fence");
+
+	/* 205 is running */
+	known = 205;
+	for (uint64_t id = 205; id <= 207; id++)
+		invalidate(map, key, id);
+	*expected = (sm_stripe) {0, {207, 206, 205}};
+	check_all_fences(map, key, fences, "one has ended");
+	invalidate(map, key, 208);
+	*expected = (sm_stripe) {205, {208, 207, 206}};
+	check_all_fences(map, key, fences, "none has ended");
+	sm_check(fill(map, key, 8, without(205, 300)) == SM_REFUSED,
+			 "C3: who is running is forgotten");
+	sm_check(fill(map, key, 8, without(150, 300)) == SM_REFUSED,
+			 "C3: nobody knows whether 205 has ended");
+
+	/* the old one invalidates itself, and is less than all */
+	known = 150;
+	invalidate(map, key, 150);
+	check_all_fences(map, key, fences, "an old one");
+	sm_check(fill(map, key, 8, without(150, 300)) == SM_REFUSED,
+			 "C3: an old one is forgotten");
+
+	/* with its end all is forgotten that has ended */
+	known = 208;
+	invalidate(map, key, 209);
+	*expected = (sm_stripe) {0, {209, 208}};
+	check_all_fences(map, key, fences, "others have ended, too");
+}
+
+static sm_status
+invalidate_key(sm_map *map, uint64_t key, uint64_t id)
+{
+	return sm_invalidate(map, key_of(&key), id, tell_ended);
+}
+
+static sm_status
+invalidate_map(sm_map *map, uint64_t key, uint64_t id)
+{
+	(void) key;
+	return sm_invalidate_all(map, id, tell_ended);
+}
+
+static void
+test_ended(sm_map *map)
+{
+	sm_map_watch(map, WATCHED);
+	check_ended(map, 0, invalidate_key);
+	sm_map_unwatch(map);
+	sm_map_watch(map, WATCHED);
+	check_ended(map, 1, invalidate_map);
 }
 
 /* A key's fences are in the way of few others, whatever their buckets are. */
@@ -192,10 +297,10 @@ test_spread(void)
 	{
 		uint64_t hit = 0;
 
-		sm_invalidate(&map, key_of(&key), 200 + key);
-		sm_check(look(&map, key).fence[0] >= 200 + key, "C3: its own fence");
+		sm_invalidate(&map, key_of(&key), 200 + key, NULL);
+		sm_check(look(&map, key).stripe[0].fence[0] >= 200 + key, "C3: its own fence");
 		for (uint64_t other = 1000; other < 13800; other++)
-			hit += look(&map, other).fence[0] == 200 + key;
+			hit += look(&map, other).stripe[0].fence[0] == 200 + key;
 		most = hit > most ? hit : most;
 		sm_check(hit > 30 && hit < 300, "%lu of 12800 keys share a stripe",
 				 (unsigned long) hit);
@@ -209,7 +314,7 @@ static void
 check_kept(sm_map *map, const sm_fences *before, const char *when)
 {
 	for (uint64_t key = 0; key < FENCED; key++)
-		check_fences(map, key, before[key], when);
+		check_all_fences(map, key, before[key], when);
 }
 
 /*
@@ -229,7 +334,7 @@ test_kept(sm_map *map)
 	sm_map_watch(map, WATCHED);
 	for (uint64_t key = 0; key < FENCED; key++)
 		for (uint64_t i = 0; i < key % 6; i++)
-			sm_invalidate(map, key_of(&key), 200 + key * 3 + i);
+			sm_invalidate(map, key_of(&key), 200 + key * 3 + i, NULL);
 	for (uint64_t key = 0; key < FENCED; key++)
 		before[key] = look(map, key);
 
@@ -280,7 +385,7 @@ test_pages(sm_map *map)
 	sm_map_watch(map, WATCHED);
 	sm_check(sm_map_pages(map) == 0, "M1: watching takes pages");
 	for (uint64_t key = 0; key < 500; key++)
-		sm_invalidate(map, key_of(&key), 200);
+		sm_invalidate(map, key_of(&key), 200, NULL);
 	sm_check(sm_map_pages(map) <= nshards && sm_map_pages(map) >= 1 &&
 				 fresh - sm_host_free_pages() == sm_map_pages(map),
 			 "M1: %lu pages are the map's", (unsigned long) sm_map_pages(map));
@@ -295,7 +400,8 @@ test_pages(sm_map *map)
 	sm_check(sm_reclaim(map, 100) == 0 && sm_evict(map, 100) == 0,
 			 "M5: a page of fences is given back");
 	sm_check(sm_map_pages(map) == nshards, "M1: pages after a shortage");
-	sm_check(sm_invalidate_all(map, 300) == SM_FOUND && sm_map_pages(map) == nshards,
+	sm_check(sm_invalidate_all(map, 300, NULL) == SM_FOUND &&
+				 sm_map_pages(map) == nshards,
 			 "M1: pages of an empty map");
 	sm_check(sm_map_unwatch(map) == SM_FOUND && sm_map_pages(map) == 0 &&
 				 sm_host_free_pages() == fresh,
@@ -307,7 +413,7 @@ static void
 test_no_memory(sm_map *map, bool quota)
 {
 	uint64_t key = 3;
-	sm_fences raised = {500, {0}};
+	sm_fences raised = {WATCHED, {{0}, {0, {500}}}};
 	uint64_t pages;
 
 	sm_map_watch(map, WATCHED);
@@ -317,9 +423,9 @@ test_no_memory(sm_map *map, bool quota)
 		sm_map_configure(map, pages * SM_PAGE_SIZE, false);
 	else
 		sm_host_fail_after(0);
-	sm_check(sm_invalidate(map, key_of(&key), 500) == SM_FOUND && !has(map, key),
+	sm_check(sm_invalidate(map, key_of(&key), 500, NULL) == SM_FOUND && !has(map, key),
 			 "C1: an invalidation without memory");
-	check_fences(map, key, raised, "without memory");
+	check_all_fences(map, key, raised, "without memory");
 	sm_check(fill(map, key, 8, without(500, 600)) == SM_REFUSED,
 			 "C3: a fence without memory");
 	sm_check(sm_map_pages(map) <= pages, "M1: the map is over its quota");
@@ -327,9 +433,10 @@ test_no_memory(sm_map *map, bool quota)
 	sm_map_configure(map, 0, false);
 
 	/* with memory again, fences are exact again */
-	sm_check(sm_invalidate(map, key_of(&key), 600) == SM_ABSENT, "nothing is there");
-	raised.fence[0] = 600;
-	check_fences(map, key, raised, "with memory again");
+	sm_check(sm_invalidate(map, key_of(&key), 600, NULL) == SM_ABSENT,
+			 "nothing is there");
+	raised.stripe[0].fence[0] = 600;
+	check_all_fences(map, key, raised, "with memory again");
 
 	/* a fill without memory leaves the value before, and the fences */
 	sm_check(fill(map, key, 100, after(700)) == SM_ABSENT, "a fill");
@@ -346,7 +453,7 @@ test_no_memory(sm_map *map, bool quota)
 	}
 	sm_host_fail_after(-1);
 	sm_check(sm_host_free_pages() == pages, "M1: a fill that failed has kept pages");
-	check_fences(map, key, raised, "a fill that failed");
+	check_all_fences(map, key, raised, "a fill that failed");
 }
 
 /* A map that is full, and evicts, has pages for fences all the same (M1). */
@@ -368,11 +475,12 @@ test_full(sm_map *map)
 	}
 	sm_check(sm_map_pages(map) + 16 > quota, "the map is not full");
 	for (uint64_t key = 0; key < 500; key++)
-		sm_invalidate(map, key_of(&key), 200);
+		sm_invalidate(map, key_of(&key), 200, NULL);
 	for (uint64_t key = 0; key < 500; key++)
 	{
-		sm_invalidate(map, key_of(&key), 300);
-		sm_check(look(map, key).fence[0] == 300, "a map that is full has no fences");
+		sm_invalidate(map, key_of(&key), 300, NULL);
+		sm_check(look(map, key).stripe[0].fence[0] == 300,
+				 "a map that is full has no fences");
 		sm_check(sm_map_pages(map) <= quota, "M1: the map is over its quota");
 	}
 	sm_check(sm_count(map) > 2000, "all was evicted for it");
@@ -388,7 +496,7 @@ test_life(sm_map *map)
 
 	sm_map_watch(map, WATCHED);
 	for (uint64_t k = 0; k < 50; k++)
-		sm_invalidate(map, key_of(&k), 200 + k);
+		sm_invalidate(map, key_of(&k), 200 + k, NULL);
 	sm_map_destroy(map);
 	sm_check(sm_host_free_pages() == fresh, "M1: destroy leaves pages");
 	sm_map_open(map, &host.engine, 2, 0, map->shard_bits);
@@ -399,9 +507,9 @@ test_life(sm_map *map)
 			 "a new map is watched from the start");
 	sm_map_watch(map, 7);
 	for (uint64_t k = 0; k < 50; k++)
-		check_fences(map, k, (sm_fences) {7, {0}}, "a new map");
-	sm_check(sm_invalidate(&stale, key_of(&key), 900) == SM_GONE &&
-				 sm_invalidate_all(&stale, 900) == SM_GONE &&
+		check_all_fences(map, k, (sm_fences) {.horizon = 7}, "a new map");
+	sm_check(sm_invalidate(&stale, key_of(&key), 900, NULL) == SM_GONE &&
+				 sm_invalidate_all(&stale, 900, NULL) == SM_GONE &&
 				 sm_map_watch(&stale, 900) == SM_GONE &&
 				 sm_map_unwatch(&stale) == SM_GONE &&
 				 sm_covered(&stale, key_of(&key), covers, &v) == SM_GONE,
@@ -410,7 +518,8 @@ test_life(sm_map *map)
 		sm_check(sm_fill(&stale, key_of(&key), (sm_bytes) {room, len}, SM_NEVER, covers,
 						 &v) == SM_GONE,
 				 "C3: a fill of a map that is gone");
-	check_fences(map, key, (sm_fences) {7, {0}}, "a handle of a map that is gone");
+	check_all_fences(map, key, (sm_fences) {.horizon = 7},
+					 "a handle of a map that is gone");
 	sm_check(has(map, key) && counted(map, SM_INVALIDATIONS) == 0, "it was changed");
 }
 
@@ -506,7 +615,7 @@ test_unchecked(sm_map *map)
 
 	unchecked.unchecked = true;
 	sm_map_watch(map, WATCHED);
-	sm_invalidate(map, key_of(&key), 200);
+	sm_invalidate(map, key_of(&key), 200, NULL);
 	sm_check(sm_put(map, key_of(&key), value, SM_NEVER) == SM_WATCHED, "put");
 	sm_check(sm_put(&unchecked, key_of(&key), value, SM_NEVER) == SM_ABSENT &&
 				 sm_compare_and_swap(&unchecked, key_of(&key), value, value,
@@ -515,7 +624,8 @@ test_unchecked(sm_map *map)
 			 "a store that is not to be checked");
 	sm_check(fill(&unchecked, key, 8, without(200, 300)) == SM_REFUSED,
 			 "C3: a fill with a handle that checks no puts");
-	sm_check(sm_invalidate(&unchecked, key_of(&key), 201) == SM_FOUND && !has(map, key),
+	sm_check(sm_invalidate(&unchecked, key_of(&key), 201, NULL) == SM_FOUND &&
+				 !has(map, key),
 			 "C1: an invalidation with a handle that checks no puts");
 }
 
@@ -526,21 +636,22 @@ test_unwatch(sm_map *map)
 	sm_bytes value = {room, 8};
 
 	sm_map_watch(map, WATCHED);
-	sm_invalidate(map, key_of(&key), 200);
+	sm_invalidate(map, key_of(&key), 200, NULL);
 	sm_check(fill(map, key, 8, after(300)) == SM_ABSENT, "a fill");
 	sm_check(sm_map_unwatch(map) == SM_FOUND && has(map, key), "unwatch");
 	sm_check(fill(map, key, 8, after(300)) == SM_UNWATCHED &&
-				 sm_invalidate(map, key_of(&key), 201) == SM_UNWATCHED && has(map, key),
+				 sm_invalidate(map, key_of(&key), 201, NULL) == SM_UNWATCHED &&
+				 has(map, key),
 			 "C3: a map that is not watched any more takes fills");
 	sm_check(sm_put(map, key_of(&key), value, SM_NEVER) == SM_FOUND,
 			 "a map that is not watched any more");
 	sm_map_watch(map, 300);
-	check_fences(map, key, (sm_fences) {300, {0}}, "watched again");
+	check_all_fences(map, key, (sm_fences) {.horizon = 300}, "watched again");
 	sm_check(sm_map_unwatch(map) == SM_FOUND && sm_map_unwatch(map) == SM_FOUND,
 			 "unwatch, twice");
 }
 
-/* C1, C3: all keys at once; that needs no watch before. */
+/* C1, C3: all keys at once. */
 static void
 test_all(sm_map *map)
 {
@@ -548,7 +659,10 @@ test_all(sm_map *map)
 
 	for (uint64_t key = 0; key < 300; key++)
 		sm_put(map, key_of(&key), value, SM_NEVER);
-	sm_check(sm_invalidate_all(map, 400) == SM_FOUND && sm_count(map) == 0,
+	sm_check(sm_invalidate_all(map, 400, NULL) == SM_UNWATCHED && sm_count(map) == 300,
+			 "C3: a map that is not watched has no fences");
+	sm_map_watch(map, WATCHED);
+	sm_check(sm_invalidate_all(map, 400, NULL) == SM_FOUND && sm_count(map) == 0,
 			 "C1: an invalidation of all leaves keys");
 	sm_check(counted(map, SM_INVALIDATIONS) == 1, "it is counted once");
 	for (uint64_t key = 0; key < 300; key++)
@@ -560,10 +674,11 @@ test_all(sm_map *map)
 				 "C3: a fill from before all was invalidated");
 	}
 	for (uint64_t key = 0; key < 300; key++)
-		sm_invalidate(map, key_of(&key), 500);
-	sm_check(sm_invalidate_all(map, 450) == SM_FOUND, "again");
+		sm_invalidate(map, key_of(&key), 500, NULL);
+	sm_check(sm_invalidate_all(map, 450, NULL) == SM_FOUND, "again");
 	for (uint64_t key = 0; key < 300; key++)
-		check_fences(map, key, (sm_fences) {450, {500}}, "all, below a fence");
+		check_all_fences(map, key, (sm_fences) {WATCHED, {{0, {500}}, {0, {450, 400}}}},
+						 "all, below a fence");
 }
 
 /* M1: large values that are refused, or replaced, or taken out. */
@@ -575,7 +690,7 @@ test_large(sm_map *map)
 	uint32_t filled;
 
 	sm_map_watch(map, WATCHED);
-	sm_invalidate(map, key_of(&key), 200);
+	sm_invalidate(map, key_of(&key), 200, NULL);
 	sm_check(fill(map, key, 8, after(300)) == SM_ABSENT, "a fill");
 	empty = sm_host_free_pages();
 	sm_check(fill(map, key, LARGE, without(200, 300)) == SM_REFUSED &&
@@ -588,7 +703,7 @@ test_large(sm_map *map)
 				 fill(map, key, LARGE, after(300)) == SM_FOUND &&
 				 sm_host_free_pages() == filled,
 			 "M1: a large value is lost");
-	sm_check(sm_invalidate(map, key_of(&key), 301) == SM_FOUND &&
+	sm_check(sm_invalidate(map, key_of(&key), 301, NULL) == SM_FOUND &&
 				 sm_host_free_pages() >= empty,
 			 "M1: a large value that was invalidated is lost");
 }
@@ -607,7 +722,8 @@ test_expired(sm_map *map)
 	sm_host_set_clock(1000);
 	for (uint64_t key = 0; key < 10; key++)
 	{
-		sm_check(sm_invalidate(map, key_of(&key), 400) == SM_ABSENT, "it has expired");
+		sm_check(sm_invalidate(map, key_of(&key), 400, NULL) == SM_ABSENT,
+				 "it has expired");
 		sm_check(fill(map, key, 8, without(400, 500)) == SM_REFUSED,
 				 "C3: a key that has expired was not fenced");
 	}
@@ -648,12 +764,12 @@ test_ordered(sm_map *map)
 		sm_check(fill(map, key, 8, after(200)) == SM_ABSENT, "a fill");
 	sm_check(count_ordered(map) == 300, "a fill is in the order");
 	for (uint64_t key = 0; key < 200; key++)
-		sm_check(sm_invalidate(map, key_of(&key), 300) == SM_FOUND, "invalidate");
+		sm_check(sm_invalidate(map, key_of(&key), 300, NULL) == SM_FOUND, "invalidate");
 	sm_check(count_ordered(map) == 100, "C1: what was invalidated is in the order");
 	for (uint64_t key = 0; key < 300; key++)
 		fill(map, key, 8, without(300, 400));
 	sm_check(count_ordered(map) <= 100, "C3: what was refused is in the order");
-	sm_check(sm_invalidate_all(map, 500) == SM_FOUND && count_ordered(map) == 0,
+	sm_check(sm_invalidate_all(map, 500, NULL) == SM_FOUND && count_ordered(map) == 0,
 			 "C1: what was invalidated is in the order");
 	sm_check(fill(map, 1, 8, after(501)) == SM_ABSENT && count_ordered(map) == 1,
 			 "a fill is in the order");
@@ -693,7 +809,7 @@ test_snapshot(sm_map *map)
 		sm_check(fill(map, key, 100 + key, after(200)) == SM_ABSENT, "a fill");
 	sm_check(sm_snapshot_open(map, &snapshot) == SM_FOUND, "a snapshot");
 	for (uint64_t key = 0; key < 60; key += 2)
-		sm_invalidate(map, key_of(&key), 300);
+		sm_invalidate(map, key_of(&key), 300, NULL);
 	for (uint64_t key = 0; key < 60; key += 4)
 		sm_check(fill(map, key, 700, after(400)) == SM_ABSENT, "a fill");
 	fill(map, 1, 700, without(300, 400));
@@ -746,10 +862,10 @@ run_cases(void)
 	for (int way = 0; way < 4; way++)
 	{
 		static void (*const cases[])(
-			sm_map *) = {test_places,  test_kept,  test_full,	   test_pages,
-						 test_life,	   test_plain, test_unchecked, test_unwatch,
-						 test_all,	   test_large, test_expired,   test_ordered,
-						 test_snapshot};
+			sm_map *) = {test_places,  test_ended,	 test_kept,	 test_full,
+						 test_pages,   test_life,	 test_plain, test_unchecked,
+						 test_unwatch, test_all,	 test_large, test_expired,
+						 test_ordered, test_snapshot};
 		int ncases = sizeof(cases) / sizeof(cases[0]);
 
 		for (int i = 0; i < ncases + 4; i++)

@@ -45,17 +45,24 @@ sees(const view *v, uint64_t id)
 }
 
 static inline bool
+covers_stripe(const view *v, const sm_stripe *stripe)
+{
+	for (int i = 0; i < SM_FENCES; i++)
+	{
+		if (stripe->fence[i] != 0 && !sees(v, stripe->fence[i]))
+			return false;
+	}
+	return v->oldest > stripe->horizon;
+}
+
+static inline bool
 covers(void *arg, const sm_fences *fences)
 {
 	const view *v = arg;
 
 	sm_check(sm_host_held == 1, "C3: coverage is asked for without the lock");
-	for (int i = 0; i < SM_FENCES; i++)
-	{
-		if (fences->fence[i] != 0 && !sees(v, fences->fence[i]))
-			return false;
-	}
-	return v->oldest > fences->horizon;
+	return v->oldest > fences->horizon && covers_stripe(v, &fences->stripe[0]) &&
+		covers_stripe(v, &fences->stripe[1]);
 }
 
 /* A view to which all before that have ended. */
