@@ -36,6 +36,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "ended.h"
 #include "noted.h"
 #include "ref.h"
 #include "wal.h"
@@ -86,6 +87,7 @@ typedef struct noted_map
 {
 	Oid map;
 	bool whole;		 /* all of its keys are */
+	bool rewatched;	 /* see sm_note_watch */
 	bool was_logged; /* before this transaction standbys were told of its keys */
 	int keys;
 	sm_wal_record *record; /* of its keys, while that is made */
@@ -93,7 +95,9 @@ typedef struct noted_map
 
 static keys_hash *noted_keys = NULL; /* in TopMemoryContext, once it has been needed */
 static List *noted_maps = NIL;		 /* in TopTransactionContext */
-static bool fenced = false;			 /* the transaction is past sm_fence_noted */
+static bool fenced = false;			 /* the transaction is past fence_noted */
+static bool preparing = false;		 /* that was for PREPARE */
+static bool published = false;		 /* its number is */
 
 /* For each backend: has its transaction noted anything?  Its parallel workers ask. */
 static pg_atomic_uint32 *noted_by;
@@ -212,24 +216,41 @@ sm_note_key(Oid map, sm_bytes key)
 	}
 }
 
+static void
+note_whole(Oid map, bool rewatched)
+{
+	noted_map *noted = find_or_add_map(map);
+
+	if (noted->whole && (noted->rewatched || !rewatched))
+		return;
+	noted->whole = true;
+	noted->rewatched = noted->rewatched || rewatched;
+	if (fenced)
+		fence_map(noted);
+}
+
 /* The same of all keys of a map. */
 void
 sm_note_map(Oid map)
 {
-	noted_map *noted = find_or_add_map(map);
+	note_whole(map, false);
+}
 
-	if (noted->whole)
-		return;
-	noted->whole = true;
-	if (fenced)
-		fence_map(noted);
+/*
+ * The same, because what the map is watched by, or computed from, becomes another one:
+ * transactions that are under way may have changed rows, and noted nothing.
+ */
+void
+sm_note_watch(Oid map)
+{
+	note_whole(map, true);
 }
 
 /* The same when a map's option says from now on whether standbys are told of its keys. */
 void
 sm_note_logging(Oid map, bool was_logged)
 {
-	sm_note_map(map);
+	note_whole(map, true);
 	find_map(map)->was_logged |= was_logged;
 }
 
@@ -264,10 +285,16 @@ sm_noted_has(Oid map, sm_bytes key)
 
 /* ---- the commit ---- */
 
+/* The transaction's number, which is published before it fences anything. */
 static uint64
-top_id(void)
+fencing_id(void)
 {
-	return U64FromFullTransactionId(GetTopFullTransactionId());
+	uint64 id = U64FromFullTransactionId(GetTopFullTransactionId());
+
+	if (!published)
+		sm_ended_publish(id, preparing);
+	published = true;
+	return id;
 }
 
 /* Are standbys told of a map's keys? */
@@ -301,13 +328,14 @@ static void
 fence_key(noted_map *noted, sm_bytes key)
 {
 	sm_ref *ref = sm_ref_get(noted->map, 0);
+	uint64 id = fencing_id();
 
 	/* the standby may have a map though there is none here */
 	if (is_logged(ref))
 		log_key(noted, key);
 	for (;;)
 	{
-		switch (sm_invalidate(&ref->map, key, top_id()))
+		switch (sm_invalidate(&ref->map, key, id, sm_ended_below))
 		{
 			case SM_UNWATCHED:
 				sm_ref_watch(ref);
@@ -325,23 +353,38 @@ fence_key(noted_map *noted, sm_bytes key)
 }
 
 /*
- * Empties a map, and lets no value be stored that was computed while any transaction of
- * now was in progress: those may have changed rows before there was a watch.
+ * Fences all keys of a map and removes their pairs.  If its watch is another one by then,
+ * no value is stored that was computed while any transaction of now was in progress.
  */
 static void
 fence_map(const noted_map *noted)
 {
 	sm_ref *ref = sm_ref_get(noted->map, 0);
+	uint64 id = fencing_id();
 
 	if (is_logged(ref))
-		sm_wal_whole(noted->map, sm_last_id());
+		sm_wal_whole(noted->map, noted->rewatched ? sm_last_id() : 0);
 	else if (noted->was_logged)
 		sm_wal_forget(noted->map);
-	while (sm_invalidate_all(&ref->map, sm_last_id()) == SM_GONE)
+	if (noted->rewatched)
+		sm_ref_watch(ref);
+	for (;;)
 	{
-		ref = sm_ref_find_map(noted->map);
-		if (ref->map.id == SM_NO_MAP)
-			return;
+		switch (sm_invalidate_all(&ref->map, id, sm_ended_below))
+		{
+			case SM_UNWATCHED:
+				sm_ref_watch(ref);
+				break;
+			case SM_GONE:
+				ref = sm_ref_find_map(noted->map);
+				if (ref->map.id == SM_NO_MAP)
+					return;
+				if (noted->rewatched)
+					sm_ref_watch(ref);
+				break;
+			default:
+				return;
+		}
 	}
 }
 
@@ -399,6 +442,7 @@ at_xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			fenced = true;
+			preparing = event == XACT_EVENT_PRE_PREPARE;
 			if (noted_maps != NIL)
 				fence_noted();
 			break;
@@ -406,6 +450,9 @@ at_xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			fenced = false;
+			if (published)
+				sm_ended_retract();
+			published = false;
 			if (noted_maps != NIL)
 				forget_noted();
 			break;

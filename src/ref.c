@@ -456,7 +456,11 @@ drop_unwatched(sm_ref *ref)
 	/* a worker does not know whether its leader has declared the watch just now */
 	if (ref->watched && !sm_ref_is_blind(ref) && !IsParallelWorker() &&
 		sm_covered(&ref->map, (sm_bytes) {"", 0}, covers_nothing, NULL) == SM_UNWATCHED)
-		(void) sm_invalidate_all(&ref->map, sm_last_id());
+	{
+		/* in this order, so that whoever finds it watched finds it empty */
+		(void) sm_clear(&ref->map);
+		sm_ref_watch(ref);
+	}
 }
 
 /*

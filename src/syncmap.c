@@ -13,6 +13,7 @@
 #include "storage/shmem.h"
 
 #include "ddl.h"
+#include "ended.h"
 #include "guc.h"
 #include "lease.h"
 #include "lifecycle.h"
@@ -38,6 +39,7 @@ shmem_request(void)
 
 	sm_port_request();
 	sm_registry_request();
+	sm_ended_request();
 	sm_noted_request();
 	sm_lease_request();
 	sm_worker_request();
@@ -52,6 +54,7 @@ shmem_startup(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	sm_port_startup();
 	sm_registry_startup();
+	sm_ended_startup();
 	sm_noted_startup();
 	sm_lease_startup();
 	sm_worker_startup();

@@ -38,6 +38,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "ended.h"
 #include "ref.h"
 #include "registry.h"
 #include "wal.h"
@@ -61,7 +62,8 @@ typedef struct record_head
 	Oid relation;
 	Oid rowtype; /* another relation of that OID has another */
 	uint32 unused;
-	uint64 number; /* KEYS, FORGET: of the transaction; WHOLE: the horizon */
+	uint64 number;	/* of the transaction */
+	uint64 horizon; /* WHOLE: which the map has from then on, or 0 */
 } record_head;
 
 /* A key is its length, without alignment, and its bytes. */
@@ -83,18 +85,13 @@ struct sm_wal_record
 /* ---- writing ---- */
 
 static record_head
-make_head(Oid map, uint64 number)
+make_head(Oid map, uint64 horizon)
 {
 	return (record_head) {.database = MyDatabaseId,
 						  .relation = map,
 						  .rowtype = get_rel_type_id(map),
-						  .number = number};
-}
-
-static uint64
-top_id(void)
-{
-	return U64FromFullTransactionId(GetTopFullTransactionId());
+						  .number = U64FromFullTransactionId(GetTopFullTransactionId()),
+						  .horizon = horizon};
 }
 
 static void
@@ -116,7 +113,7 @@ sm_wal_begin(Oid map)
 {
 	sm_wal_record *record = palloc0(sizeof(sm_wal_record));
 
-	record->head = make_head(map, top_id());
+	record->head = make_head(map, 0);
 	record->size = 256;
 	record->keys = palloc(record->size);
 	return record;
@@ -158,7 +155,7 @@ sm_wal_end(sm_wal_record *record)
 	pfree(record);
 }
 
-/* Writes that this transaction makes all keys of a map old, up to that horizon. */
+/* Writes that this transaction makes all keys of a map old, which gets a horizon, if not 0. */
 void
 sm_wal_whole(Oid map, uint64 horizon)
 {
@@ -171,7 +168,7 @@ sm_wal_whole(Oid map, uint64 horizon)
 void
 sm_wal_forget(Oid map)
 {
-	record_head head = make_head(map, top_id());
+	record_head head = make_head(map, 0);
 
 	insert(&head, NULL, 0, FORGET);
 }
@@ -229,7 +226,7 @@ kind_of(XLogReaderState *record)
 static void
 redo_key(sm_map *map, sm_bytes key, uint64 number)
 {
-	while (sm_invalidate(map, key, number) == SM_UNWATCHED)
+	while (sm_invalidate(map, key, number, NULL) == SM_UNWATCHED)
 		(void) sm_map_watch(map, sm_last_id());
 }
 
@@ -248,6 +245,16 @@ redo_keys(sm_map *map, record_rest *rest, uint64 number)
 	return true;
 }
 
+/* The same of all keys. */
+static void
+redo_whole(sm_map *map, const record_head *head)
+{
+	if (head->horizon != 0)
+		(void) sm_map_watch(map, head->horizon);
+	while (sm_invalidate_all(map, head->number, NULL) == SM_UNWATCHED)
+		(void) sm_map_watch(map, sm_last_id());
+}
+
 static void
 redo(XLogReaderState *record)
 {
@@ -260,11 +267,12 @@ redo(XLogReaderState *record)
 		!sm_registry_find(head.database, head.relation, &entry) ||
 		entry.rowtype != head.rowtype || head.number == 0)
 		return;
+	sm_ended_replayed(head.number);
 	sm_registry_open(&map, &entry);
 	if (kind_of(record) == FORGET)
 		sm_registry_remove(entry.id);
 	else if (kind_of(record) != KEYS || !redo_keys(&map, &rest, head.number))
-		(void) sm_invalidate_all(&map, head.number);
+		redo_whole(&map, &head);
 }
 
 /* ---- what tools show ---- */
@@ -281,11 +289,12 @@ describe(StringInfo buf, XLogReaderState *record)
 		return;
 	while (kind_of(record) == KEYS && read_key(&rest, &key))
 		keys++;
-	appendStringInfo(buf, "map %u/%u; row type %u; %s " UINT64_FORMAT, head.database,
-					 head.relation, head.rowtype,
-					 kind_of(record) == WHOLE ? "horizon" : "transaction", head.number);
+	appendStringInfo(buf, "map %u/%u; row type %u; transaction " UINT64_FORMAT,
+					 head.database, head.relation, head.rowtype, head.number);
 	if (kind_of(record) == KEYS)
 		appendStringInfo(buf, "; keys %d", keys);
+	if (kind_of(record) == WHOLE)
+		appendStringInfo(buf, "; horizon " UINT64_FORMAT, head.horizon);
 }
 
 static const char *

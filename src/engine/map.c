@@ -410,9 +410,9 @@ sm_fill(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires, sm_covers_fn
 }
 
 sm_status
-sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence)
+sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence, sm_ended_fn ended)
 {
-	sm_coherence coherence = {.fence = fence};
+	sm_coherence coherence = {.fence = fence, .ended = ended};
 
 	assert(fence != 0);
 	return write_key(map, key,
