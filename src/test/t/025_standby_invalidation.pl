@@ -506,6 +506,7 @@ replayed();
 like(failure($standby, q(SELECT syncmap.put('refused', 2, 'x'))), qr/^55000: /, 'and one refuses it');
 $before = prepare();
 primary(q(BEGIN; UPDATE u SET v = 'prepared' WHERE k = 2; PREPARE TRANSACTION 'u'));
+primary(q(BEGIN; UPDATE c SET ver = -1 WHERE k = 7; PREPARE TRANSACTION 'c'));
 primary(q(UPDATE t SET v = 'last' WHERE k = 4));
 replayed();
 is(fetched($standby, 4), 'last|last', 'before the promotion');
@@ -521,6 +522,9 @@ is(fetched($standby, 2), "$before|none", 'C3: nothing is stored beside what is p
 is(fetched($standby, 2, $_), 'first|none', "C3: nor in \"$_\"") for 'late', 'early', 'free', 'refused';
 is(standby(qq(SELECT syncmap.put_leased('m', 2, '$before', '$lease'))), 'f', 'C3: nor by a lease of before');
 is(standby(qq(SELECT syncmap.put_leased('m', 6, 'leased', '$lease'))), 't', 'which stores another key, that nobody has changed');
+my $ver = standby('SELECT ver FROM c WHERE k = 7');
+standby("UPDATE c SET ver = $_ WHERE k BETWEEN 1000 AND 4900") for 1 .. 5;
+is(fetched($standby, 7, 'cache'), "$ver|none", 'C3: what is prepared is not forgotten where there are many fences');
 standby(q(UPDATE t SET v = 'promoted' WHERE k = 4));
 is($session->query_safe(q(SELECT syncmap.fetch('m', 4))), 'last', 'C4: a snapshot of before the promotion goes on');
 is(cached($standby, 4), 'none', 'C3: and stores nothing');
@@ -529,6 +533,8 @@ is($session->query_safe(q(SELECT syncmap.fetch('m', 4))), 'last', 'C4: which it 
 $session->quit;
 standby(q(COMMIT PREPARED 'p'));
 standby(q(COMMIT PREPARED 'u'));
+standby(q(COMMIT PREPARED 'c'));
+is(fetched($standby, 7, 'cache'), '-1|-1', 'C1: and is seen when it is committed');
 is(fetched($standby, 2), "v$version|v$version", 'C1: what was prepared is seen');
 is(fetched($standby, 2, $_), 'prepared|prepared', "C1: in \"$_\", too") for 'late', 'early', 'free', 'refused';
 is(fetched($standby, 1, $_), 'second|second', "C5: and so is what was changed before, in \"$_\"") for 'late', 'early', 'free', 'refused';
