@@ -14,8 +14,8 @@
  * the list later: what had not ended is found in it, or is not less than xmax.  That
  * stays so after a promotion: those that have gone on are prepared, and in the list; the
  * others were aborted, and the numbers that are given then are greater than all these.
- * A snapshot that misses subtransactions loses its list when another session imports it
- * (snapmgr.c).
+ * In some releases of PostgreSQL a snapshot that misses subtransactions loses its list when
+ * another session imports it: nothing is known then of what was in progress.
  */
 #include "compat.h"
 

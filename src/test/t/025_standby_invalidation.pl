@@ -244,7 +244,7 @@ change(q(ROLLBACK PREPARED 'p'));
 is_settled('ROLLBACK PREPARED', $before);
 change("UPDATE t SET v = 'v$version' WHERE k = 2");
 
-# a snapshot that misses subtransactions, and one that was imported and has lost its list
+# a snapshot that misses subtransactions, and one that was imported, and may have lost its list
 is(fetched($standby, 3), 'many!|many!', 'before subtransactions');
 change(q(BEGIN; DO $$BEGIN FOR i IN 1 .. 200 LOOP BEGIN UPDATE t SET v = 's' || i WHERE k = 3; EXCEPTION WHEN division_by_zero THEN NULL; END; END LOOP; END$$; PREPARE TRANSACTION 's'));
 # what ends later has a greater number
