@@ -72,6 +72,7 @@ _PG_init(void)
 	sm_noted_init();
 	sm_lease_init();
 	sm_watch_init();
+	sm_watch_apply_init();
 	sm_worker_init();
 
 	prev_shmem_request_hook = shmem_request_hook;
