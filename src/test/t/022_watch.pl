@@ -168,6 +168,11 @@ sql(q(SET ROLE alice; SELECT syncmap.watch('am', 'alices', 'k')));
 sql(q(INSERT INTO alices SELECT i, i FROM generate_series(1, 10) i));
 works('a map and a table of a role without rights', map => 'am', table => 'alices');
 refused(q(CREATE ROLE bob; SET ROLE bob; SELECT syncmap.unwatch('am', 'alices')), '42501', 'unwatch by somebody else');
+sql(q(ALTER TABLE alices OWNER TO bob));
+refused(q(SET ROLE alice; SELECT syncmap.unwatch('am', 't')), '42501', 'unwatch of a table that does not watch, by the owner of the map');
+is(sql(q(SET ROLE alice; SELECT syncmap.unwatch('am', 'alices'), syncmap.get('am', 3::bigint))), 't|', 'unwatch by the owner of the map');
+sql(q(SELECT syncmap.watch('am', 'alices', 'k')));
+is(sql(q(SET ROLE bob; SELECT syncmap.unwatch('am', 'alices'))), 't', 'unwatch by the owner of the table');
 sql(q(DROP FOREIGN TABLE am; DROP TABLE alices));
 
 # what is taken
