@@ -74,6 +74,7 @@ _PG_init(void)
 	sm_lease_init();
 	sm_wal_init();
 	sm_watch_init();
+	sm_watch_apply_init();
 	sm_worker_init();
 
 	prev_shmem_request_hook = shmem_request_hook;
