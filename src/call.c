@@ -125,23 +125,6 @@ pause_shortage(int shortages)
 	CHECK_FOR_INTERRUPTS();
 }
 
-/*
- * The call's map is not there, or not any more.  Finds it, or makes it for a call that
- * stores something.  For others all keys of a map that is not there are absent: true.
- */
-static bool
-is_without_map(sm_call *call)
-{
-	call->ref = sm_ref_renew(call->ref);
-	if (call->ref->map.id != SM_NO_MAP)
-		return false;
-	if (call->stores)
-		sm_ref_make_map(call->ref);
-	else
-		call->status = SM_ABSENT;
-	return !call->stores;
-}
-
 /* Raises 55000. */
 static _Noreturn void
 refuse_store(const sm_call *call)
@@ -155,6 +138,27 @@ refuse_store(const sm_call *call)
 		 errhint(
 			 "Use syncmap.fetch, or syncmap.lease and syncmap.put_leased; or set the map's option unchecked_puts.")));
 	pg_unreachable();
+}
+
+/*
+ * The call's map is not there, or not any more.  Finds it, or makes it for a call that
+ * stores something.  For others all keys of a map that is not there are absent: true.
+ * On a standby that is blind none is made for what it would refuse: after the promotion its
+ * horizon would be older than what is prepared.
+ */
+static bool
+is_without_map(sm_call *call)
+{
+	call->ref = sm_ref_renew(call->ref);
+	if (call->ref->map.id != SM_NO_MAP)
+		return false;
+	if (call->stores && !call->ref->unchecked && sm_ref_is_blind(call->ref))
+		refuse_store(call);
+	if (call->stores)
+		sm_ref_make_map(call->ref);
+	else
+		call->status = SM_ABSENT;
+	return !call->stores;
 }
 
 /* The rest of sm_call_done. */

@@ -36,6 +36,7 @@
 #include "utils/syscache.h"
 
 #include "ddl.h"
+#include "guc.h"
 #include "loader.h"
 #include "options.h"
 #include "ref.h"
@@ -153,9 +154,37 @@ check_loader(Relation rel, const sm_types *types)
 		sm_loader_check(RelationGetRelid(rel), types, options.loader);
 }
 
-/* Looks at what has been created or altered, if it is a map. */
+/*
+ * Has the map emptied at the commit, on standbys, too, if these are told of its keys from then
+ * on, or not any more (C5).  Raises 55000 if that is not allowed: a server without the library
+ * cannot replay the WAL then.  A map that has the option keeps it, whatever else is altered.
+ */
 static void
-check_map(Oid relid, bool options)
+check_logging(Relation rel, bool was_logged)
+{
+	sm_options options;
+
+	sm_options_parse(GetForeignTable(RelationGetRelid(rel))->options, &options);
+	if (options.wal_invalidation == was_logged)
+		return;
+	if (options.wal_invalidation && !sm_guc_wal_invalidation)
+		ereport(
+			ERROR,
+			(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+			 errmsg("map \"%s\" cannot have the option \"wal_invalidation\"",
+					RelationGetRelationName(rel)),
+			 errdetail("syncmap.wal_invalidation is off."),
+			 errhint(
+				 "It may be set to on in postgresql.conf when every server that replays this one's WAL has syncmap in shared_preload_libraries.")));
+	sm_watch_logging_changed(RelationGetRelid(rel), was_logged);
+}
+
+/*
+ * Looks at what has been created or altered, if it is a map; options: its options, too;
+ * was_logged: it had wal_invalidation before.
+ */
+static void
+check_map(Oid relid, bool options, bool was_logged)
 {
 	/* the statement has locked it, so this waits for nobody */
 	Relation rel = try_relation_open(relid, AccessShareLock);
@@ -172,6 +201,7 @@ check_map(Oid relid, bool options)
 		{
 			warn_collation(rel, &types);
 			check_loader(rel, &types);
+			check_logging(rel, was_logged);
 		}
 		if (sm_registry_find(MyDatabaseId, relid, &entry) &&
 			entry.rowtype == rel->rd_rel->reltype)
@@ -193,6 +223,8 @@ typedef struct altered_relations
 	List *relids;	 /* of tables of all kinds */
 	List *truncated; /* tables, by TRUNCATE */
 	List *renamed;	 /* other objects, of ObjectAddress */
+	List *optioned;	 /* maps whose options are altered */
+	List *logged;	 /* those that had wal_invalidation before */
 	MemoryContext context;
 	bool options; /* those of foreign tables, too */
 } altered_relations;
@@ -217,6 +249,23 @@ constrained_relation(Oid constraint)
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);
 	return relid;
+}
+
+/* Notes a map whose option is altered; the catalog still shows the one before. */
+static void
+note_logged(Oid relid)
+{
+	MemoryContext old;
+	sm_options options;
+
+	if (list_member_oid(altered->optioned, relid) || !sm_relation_is_map(relid))
+		return;
+	sm_options_parse(GetForeignTable(relid)->options, &options);
+	old = MemoryContextSwitchTo(altered->context);
+	altered->optioned = lappend_oid(altered->optioned, relid);
+	if (options.wal_invalidation)
+		altered->logged = lappend_oid(altered->logged, relid);
+	MemoryContextSwitchTo(old);
 }
 
 /* Notes an object that may have another name now, which a watch may have in its key. */
@@ -257,6 +306,8 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 			note_renamed(classId, objectId);
 		return;
 	}
+	if (classId == ForeignTableRelationId && access == OAT_POST_ALTER)
+		note_logged(objectId);
 	old = MemoryContextSwitchTo(altered->context);
 	altered->relids = list_append_unique_oid(altered->relids, objectId);
 	MemoryContextSwitchTo(old);
@@ -264,17 +315,17 @@ object_access(ObjectAccessType access, Oid classId, Oid objectId, int subId, voi
 
 /* Looks at all maps among these. */
 static void
-check_maps(List *relids, bool options)
+check_maps(const altered_relations *these)
 {
 	ListCell *cell;
 
-	foreach (cell, relids)
+	foreach (cell, these->relids)
 	{
 		Oid relid = lfirst_oid(cell);
 
 		CommandCounterIncrement();
 		if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
-			check_map(relid, options);
+			check_map(relid, these->options, list_member_oid(these->logged, relid));
 		sm_watch_check_relation(relid);
 	}
 }
@@ -409,7 +460,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		sm_watch_source_changed(lfirst_oid(cell));
 	if (OidIsValid(mine.target) && get_rel_relkind(mine.target) != '\0')
 		sm_watch_source_changed(mine.target);
-	check_maps(mine.relids, mine.options);
+	check_maps(&mine);
 	check_renamed(mine.renamed);
 }
 

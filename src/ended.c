@@ -58,6 +58,16 @@ sm_ended_startup(void)
 		pg_atomic_init_u64(&shared->fencing[i], 0);
 }
 
+static void
+raise_prepared(uint64 id)
+{
+	uint64 greatest = pg_atomic_read_u64(&shared->prepared);
+
+	while (greatest < id &&
+		   !pg_atomic_compare_exchange_u64(&shared->prepared, &greatest, id))
+		;
+}
+
 /*
  * This transaction, with that number, is about to fence keys, and may be prepared: it has
  * no place here then, and stays known as one of all up to the greatest.
@@ -65,11 +75,8 @@ sm_ended_startup(void)
 void
 sm_ended_publish(uint64 id, bool will_prepare)
 {
-	uint64 greatest = pg_atomic_read_u64(&shared->prepared);
-
-	while (will_prepare && greatest < id &&
-		   !pg_atomic_compare_exchange_u64(&shared->prepared, &greatest, id))
-		;
+	if (will_prepare)
+		raise_prepared(id);
 	/* the lock under which it fences makes it known to whoever meets the fence (C3) */
 	pg_atomic_write_u64(&shared->fencing[SM_MY_SLOT], id);
 }
@@ -81,6 +88,16 @@ sm_ended_retract(void)
 	/* whoever sees it retracted, and ends later, has ended after it to every snapshot (C3) */
 	pg_write_barrier();
 	pg_atomic_write_u64(&shared->fencing[SM_MY_SLOT], 0);
+}
+
+/*
+ * On a standby a transaction of the primary, with that number, is about to fence keys.  It
+ * may be prepared, and outlive a promotion.
+ */
+void
+sm_ended_replayed(uint64 id)
+{
+	raise_prepared(id);
 }
 
 /* An sm_ended_fn, for a transaction that has had a snapshot. */

@@ -10,6 +10,7 @@ extern void sm_ended_startup(void);
 
 extern void sm_ended_publish(uint64 id, bool will_prepare);
 extern void sm_ended_retract(void);
+extern void sm_ended_replayed(uint64 id);
 extern uint64 sm_ended_below(void);
 
 #endif /* SM_ENDED_H */

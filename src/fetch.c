@@ -7,8 +7,8 @@
  * transaction that has invalidated the key was in progress to it (C3).
  *
  * Not stored is what others must not see, or may not: in a transaction that has written
- * anything, and of keys that it has noted (C2); on a standby, which hears of no
- * invalidation (C5).
+ * anything, and of keys that it has noted (C2); on a standby that hears of no
+ * invalidation of the map (C5).
  *
  * A value that is there may be given if the transaction takes a snapshot for each
  * statement: it is not older than a commit that was before the call (C1).  In REPEATABLE
@@ -24,7 +24,6 @@
 
 #include "access/parallel.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
@@ -85,7 +84,7 @@ find(sm_call *call, sm_bytes key)
 bool
 sm_fetch_may_store(const sm_call *call, sm_bytes key)
 {
-	return sm_guc_enabled && key.len <= SM_MAX_KEY && !RecoveryInProgress() &&
+	return sm_guc_enabled && key.len <= SM_MAX_KEY && !sm_ref_is_blind(call->ref) &&
 		!IsInParallelMode() && !TransactionIdIsValid(GetTopTransactionIdIfAny()) &&
 		!sm_is_noted(call->ref->relid, key);
 }

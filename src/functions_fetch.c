@@ -52,8 +52,9 @@ SM_ENTRIES(syncmap_fetch, do_fetch)
 Datum
 syncmap_lease(PG_FUNCTION_ARGS)
 {
-	(void) sm_ref_get(PG_GETARG_OID(0), ACL_SELECT);
-	PG_RETURN_BYTEA_P(sm_lease_give(PG_GETARG_OID(0)));
+	const sm_ref *ref = sm_ref_get(PG_GETARG_OID(0), ACL_SELECT);
+
+	PG_RETURN_BYTEA_P(sm_lease_give(ref->relid, !sm_ref_is_blind(ref)));
 }
 
 /*

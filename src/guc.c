@@ -15,6 +15,7 @@
 int sm_guc_memory = 64;
 int sm_guc_max_maps = 128;
 bool sm_guc_enabled = true;
+bool sm_guc_wal_invalidation = false;
 int sm_guc_maintenance_interval = 5000;
 static int promote_ratio = 0;
 static int compact_ratio = 30;
@@ -61,6 +62,11 @@ sm_guc_init(void)
 	DefineCustomBoolVariable("syncmap.enabled", "Lets functions use the maps.",
 							 "When off, all keys are absent and nothing is stored.",
 							 &sm_guc_enabled, true, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable(
+		"syncmap.wal_invalidation",
+		"Lets owners of maps have invalidations written to the WAL, for standbys.",
+		"Every server that replays the WAL must then have syncmap in shared_preload_libraries.",
+		&sm_guc_wal_invalidation, false, PGC_SIGHUP, 0, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("syncmap");
 }

@@ -9,6 +9,7 @@ extern int sm_guc_memory; /* MB */
 extern int sm_guc_max_maps;
 extern int sm_guc_maintenance_interval; /* ms */
 extern bool sm_guc_enabled;
+extern bool sm_guc_wal_invalidation;
 
 extern void sm_guc_init(void);
 

@@ -15,7 +15,6 @@
 
 #include "access/transam.h"
 #include "access/xact.h"
-#include "access/xlog.h"
 #include "miscadmin.h"
 #include "port/atomics.h"
 #include "storage/shmem.h"
@@ -100,9 +99,9 @@ sm_lease_init(void)
 	RegisterXactCallback(at_xact_end, NULL);
 }
 
-/* A lease of a map, of now. */
+/* A lease of a map, of now; is_good: something may be stored by it. */
 bytea *
-sm_lease_give(Oid map)
+sm_lease_give(Oid map, bool is_good)
 {
 	sm_leases *mine = &leases[SM_MY_SLOT];
 	sm_lease lease = {.database = MyDatabaseId, .map = map, .place = SM_MY_SLOT};
@@ -114,7 +113,7 @@ sm_lease_give(Oid map)
 	given_here = true;
 	pg_write_barrier();
 	pg_atomic_write_u64(&mine->given, lease.number);
-	if (!TransactionIdIsValid(GetTopTransactionIdIfAny()) && !RecoveryInProgress())
+	if (is_good && !TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		lease.xmin = sm_moment_before_all().xmin;
 
 	SET_VARSIZE(result, VARHDRSZ + sizeof(lease));

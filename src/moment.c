@@ -4,7 +4,18 @@
  *
  * XidInMVCCSnapshot asks the same of a transaction, but may have to read pg_subtrans for
  * it.  This one is asked under a shard's lock: fences are numbers of top transactions,
- * and of these a snapshot that was not taken during recovery has all that were running.
+ * and of these a snapshot has all that were running, however many subtransactions it misses.
+ *
+ * One that was taken during recovery has them among its subtransactions, from the list of
+ * those that are known to be assigned (procarray.c).  Before a record is redone, its
+ * transaction's number and all lesser ones are in that list, or have ended; a top
+ * transaction's leaves it at the end of that transaction only.  The snapshot's xmax is
+ * the last number that has ended and one, and so not greater than that of whoever comes into
+ * the list later: what had not ended is found in it, or is not less than xmax.  That
+ * stays so after a promotion: those that have gone on are prepared, and in the list; the
+ * others were aborted, and the numbers that are given then are greater than all these.
+ * In some releases of PostgreSQL a snapshot that misses subtransactions loses its list when
+ * another session imports it: nothing is known then of what was in progress.
  */
 #include "compat.h"
 
@@ -33,12 +44,19 @@ sm_moment_of(Snapshot snapshot)
 {
 	uint64 next = U64FromFullTransactionId(ReadNextFullTransactionId());
 
-	if (snapshot->takenDuringRecovery)
-		return (sm_moment) {0};
-	return (sm_moment) {.xmin = whole_id(snapshot->xmin, next),
+	sm_moment moment = {.xmin = whole_id(snapshot->xmin, next),
 						.xmax = whole_id(snapshot->xmax, next),
 						.nrunning = snapshot->xcnt,
 						.running = snapshot->xip};
+
+	if (snapshot->takenDuringRecovery)
+	{
+		moment.nrunning = (uint32) snapshot->subxcnt;
+		moment.running = snapshot->subxip;
+		if (snapshot->suboverflowed && snapshot->subxcnt == 0)
+			moment.xmax = moment.xmin;
+	}
+	return moment;
 }
 
 /* A moment that was before all snapshots that this transaction has. */

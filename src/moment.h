@@ -12,7 +12,7 @@
 /* Numbers of transactions, 64 bits as the fences'. */
 typedef struct sm_moment
 {
-	uint64 xmin;	 /* all below have ended; 0: nothing is known to have */
+	uint64 xmin;	 /* all below have ended */
 	uint64 xmax;	 /* none from here on had */
 	uint32 nrunning; /* of those in between had not */
 	const TransactionId *running;

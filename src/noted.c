@@ -17,12 +17,17 @@
  * Keys that a rolled-back savepoint has noted stay noted; that costs a miss.
  *
  * A transaction that notes very many keys of a map notes the whole of it instead.
+ *
+ * Of a map that standbys are told of (wal.c), the same goes to the WAL at the same time: it
+ * only has to be there before the commit record, as the fences have to be before the commit,
+ * so that it does not matter which of the two comes first.
  */
 #include "compat.h"
 
 #include "access/parallel.h"
 #include "access/transam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
 #include "common/hashfn.h"
 #include "miscadmin.h"
 #include "nodes/pg_list.h"
@@ -34,6 +39,7 @@
 #include "ended.h"
 #include "noted.h"
 #include "ref.h"
+#include "wal.h"
 
 /* A map of which more keys than that are noted is noted as a whole. */
 #define MAX_KEYS 4096
@@ -80,9 +86,11 @@ same_id(const noted_id *a, const noted_id *b)
 typedef struct noted_map
 {
 	Oid map;
-	bool whole;		/* all of its keys are */
-	bool rewatched; /* see sm_note_watch */
+	bool whole;		 /* all of its keys are */
+	bool rewatched;	 /* see sm_note_watch */
+	bool was_logged; /* before this transaction standbys were told of its keys */
 	int keys;
+	sm_wal_record *record; /* of its keys, while that is made */
 } noted_map;
 
 static keys_hash *noted_keys = NULL; /* in TopMemoryContext, once it has been needed */
@@ -161,8 +169,9 @@ make_id(Oid map, sm_bytes key)
 	return (noted_id) {map, hash_bytes(key.data, (int) key.len) ^ map, key};
 }
 
-static void fence_key(Oid map, sm_bytes key);
+static void fence_key(noted_map *noted, sm_bytes key);
 static void fence_map(const noted_map *noted);
+static void end_record(noted_map *noted);
 
 /*
  * Notes that a map's value for a key is going to be old when this transaction commits.
@@ -201,7 +210,10 @@ sm_note_key(Oid map, sm_bytes key)
 	noted->keys++;
 	/* another PRE_COMMIT callback may run code that changes rows */
 	if (fenced)
-		fence_key(map, key);
+	{
+		fence_key(noted, key);
+		end_record(noted);
+	}
 }
 
 static void
@@ -232,6 +244,14 @@ void
 sm_note_watch(Oid map)
 {
 	note_whole(map, true);
+}
+
+/* The same when a map's option says from now on whether standbys are told of its keys. */
+void
+sm_note_logging(Oid map, bool was_logged)
+{
+	note_whole(map, true);
+	find_map(map)->was_logged |= was_logged;
 }
 
 /* Are all keys of a map noted? */
@@ -277,13 +297,42 @@ fencing_id(void)
 	return id;
 }
 
-/* Fences a key and removes its pair. */
-static void
-fence_key(Oid map, sm_bytes key)
+/* Are standbys told of a map's keys? */
+static bool
+is_logged(const sm_ref *ref)
 {
-	sm_ref *ref = sm_ref_get(map, 0);
+	return ref->logged && XLogStandbyInfoActive();
+}
+
+static void
+log_key(noted_map *noted, sm_bytes key)
+{
+	if (noted->record == NULL)
+		noted->record = sm_wal_begin(noted->map);
+	sm_wal_add_key(noted->record, key);
+}
+
+static void
+end_record(noted_map *noted)
+{
+	if (noted->record != NULL)
+		sm_wal_end(noted->record);
+	noted->record = NULL;
+}
+
+/*
+ * Fences a key and removes its pair.  It goes to the WAL when the map's record is full or
+ * ended.
+ */
+static void
+fence_key(noted_map *noted, sm_bytes key)
+{
+	sm_ref *ref = sm_ref_get(noted->map, 0);
 	uint64 id = fencing_id();
 
+	/* the standby may have a map though there is none here */
+	if (is_logged(ref))
+		log_key(noted, key);
 	for (;;)
 	{
 		switch (sm_invalidate(&ref->map, key, id, sm_ended_below))
@@ -293,7 +342,7 @@ fence_key(Oid map, sm_bytes key)
 				break;
 			case SM_GONE:
 				/* a map that is made from now on begins with a later horizon */
-				ref = sm_ref_find_map(map);
+				ref = sm_ref_find_map(noted->map);
 				if (ref->map.id == SM_NO_MAP)
 					return;
 				break;
@@ -313,6 +362,10 @@ fence_map(const noted_map *noted)
 	sm_ref *ref = sm_ref_get(noted->map, 0);
 	uint64 id = fencing_id();
 
+	if (is_logged(ref))
+		sm_wal_whole(noted->map, noted->rewatched ? sm_last_id() : 0);
+	else if (noted->was_logged)
+		sm_wal_forget(noted->map);
 	if (noted->rewatched)
 		sm_ref_watch(ref);
 	for (;;)
@@ -348,16 +401,18 @@ fence_noted(void)
 		keys_start_iterate(noted_keys, &iterator);
 		while ((entry = keys_iterate(noted_keys, &iterator)) != NULL)
 		{
+			noted_map *noted = find_map(entry->id.map);
+
 			/* the transaction may have dropped the map itself */
-			if (!sm_map_is_noted(entry->id.map) &&
-				get_rel_relkind(entry->id.map) != '\0')
-				fence_key(entry->id.map, entry->id.key);
+			if (!noted->whole && get_rel_relkind(noted->map) != '\0')
+				fence_key(noted, entry->id.key);
 		}
 	}
 	foreach (cell, noted_maps)
 	{
-		const noted_map *noted = lfirst(cell);
+		noted_map *noted = lfirst(cell);
 
+		end_record(noted);
 		if (noted->whole && get_rel_relkind(noted->map) != '\0')
 			fence_map(noted);
 	}

@@ -17,6 +17,7 @@ extern void sm_noted_startup(void);
 extern void sm_note_key(Oid map, sm_bytes key);
 extern void sm_note_map(Oid map);
 extern void sm_note_watch(Oid map);
+extern void sm_note_logging(Oid map, bool was_logged);
 extern bool sm_map_is_noted(Oid map);
 extern bool sm_noted_has(Oid map, sm_bytes key);
 

@@ -179,6 +179,9 @@ sm_options_parse(List *options, sm_options *parsed)
 			parsed->consistent = parse_flag("consistent", defGetString(option));
 		else if (strcmp(option->defname, "unchecked_puts") == 0)
 			parsed->unchecked_puts = parse_flag("unchecked_puts", defGetString(option));
+		else if (strcmp(option->defname, "wal_invalidation") == 0)
+			parsed->wal_invalidation =
+				parse_flag("wal_invalidation", defGetString(option));
 		else if (strcmp(option->defname, "loader") == 0)
 			parsed->loader = defGetString(option);
 		else if (strcmp(option->defname, "load_wait") == 0)
@@ -189,7 +192,7 @@ sm_options_parse(List *options, sm_options *parsed)
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid option \"%s\"", option->defname),
 				 errhint(
-					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered, consistent, loader, load_wait, unchecked_puts.")));
+					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered, consistent, loader, load_wait, unchecked_puts, wal_invalidation.")));
 	}
 	if (!parsed->has_shards)
 		parsed->shard_bits = default_shard_bits(parsed->max_memory);

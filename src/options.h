@@ -15,15 +15,16 @@ typedef struct sm_options
 	uint64 max_memory; /* bytes; 0: no quota */
 	bool evicts;
 	bool has_ttl;
-	Interval ttl;		 /* of keys that are stored without one */
-	uint32 shard_bits;	 /* 2^shard_bits shards */
-	bool has_shards;	 /* the option is given */
-	int promote_ratio;	 /* percent; -1: the setting's */
-	bool ordered;		 /* its keys are kept in order, too */
-	bool consistent;	 /* a scan of its table is a snapshot */
-	bool unchecked_puts; /* if it is watched, any value may be stored */
-	const char *loader;	 /* the query that computes a key's value, or NULL */
-	int load_wait;		 /* milliseconds to wait for another session's load */
+	Interval ttl;		   /* of keys that are stored without one */
+	uint32 shard_bits;	   /* 2^shard_bits shards */
+	bool has_shards;	   /* the option is given */
+	int promote_ratio;	   /* percent; -1: the setting's */
+	bool ordered;		   /* its keys are kept in order, too */
+	bool consistent;	   /* a scan of its table is a snapshot */
+	bool unchecked_puts;   /* if it is watched, any value may be stored */
+	bool wal_invalidation; /* standbys hear of what invalidates its keys */
+	const char *loader;	   /* the query that computes a key's value, or NULL */
+	int load_wait;		   /* milliseconds to wait for another session's load */
 } sm_options;
 
 extern void sm_options_parse(List *options, sm_options *parsed);

@@ -18,6 +18,7 @@
  */
 #include "compat.h"
 
+#include "access/parallel.h"
 #include "access/relation.h"
 #include "access/transam.h"
 #include "access/xact.h"
@@ -389,6 +390,7 @@ read_options(sm_ref *ref, sm_options *options)
 	ref->consistent = options->consistent;
 	ref->ordered = options->ordered;
 	ref->watched = sm_map_is_watched(ref->relid);
+	ref->logged = options->wal_invalidation && !ref->temporary;
 	ref->unchecked = !ref->watched || options->unchecked_puts;
 }
 
@@ -418,16 +420,47 @@ sm_ref_watch(sm_ref *ref)
 }
 
 /*
- * Is the map on a standby, which hears of no change of the tables that it is beside?  Then
- * it is removed: it may hold what was stored before it was watched.  (C5)
+ * Is the map on a standby that hears of no change of the tables that it is beside?  Then
+ * nothing is stored in it that is computed from these.  (C5)
  */
-static bool
-is_blind(const sm_ref *ref, const sm_registration *entry)
+bool
+sm_ref_is_blind(const sm_ref *ref)
 {
-	if (ref->unchecked || !RecoveryInProgress())
+	return ref->watched && !ref->logged && RecoveryInProgress();
+}
+
+/* The map of a standby that is blind may hold what was stored before it was watched. */
+static bool
+remove_if_blind(const sm_ref *ref, const sm_registration *entry)
+{
+	if (ref->unchecked || !sm_ref_is_blind(ref))
 		return false;
 	sm_registry_remove(entry->id);
 	return true;
+}
+
+static bool
+covers_nothing(void *arg, const sm_fences *fences)
+{
+	return false;
+}
+
+/*
+ * Empties a map that is watched, but not as far as the engine knows: the server was a
+ * standby that was blind, and nobody has taken out what has been changed there since, nor
+ * has what is prepared left a fence.  (C5)
+ */
+static void
+drop_unwatched(sm_ref *ref)
+{
+	/* a worker does not know whether its leader has declared the watch just now */
+	if (ref->watched && !sm_ref_is_blind(ref) && !IsParallelWorker() &&
+		sm_covered(&ref->map, (sm_bytes) {"", 0}, covers_nothing, NULL) == SM_UNWATCHED)
+	{
+		/* in this order, so that whoever finds it watched finds it empty */
+		(void) sm_clear(&ref->map);
+		sm_ref_watch(ref);
+	}
 }
 
 /*
@@ -444,12 +477,14 @@ attach(sm_ref *ref, const sm_registration *wanted, own_changes changes, bool cle
 	read_options(ref, &options);
 	/* before the search: a map that is made during it is found by the next one (W4) */
 	ref->additions = sm_registry_additions();
-	if (!find_entry(wanted, clears, &entry) || is_blind(ref, &entry))
+	if (!find_entry(wanted, clears, &entry) || remove_if_blind(ref, &entry))
 	{
 		sm_map_open_none(&ref->map, &sm_pg_engine);
 		return;
 	}
 	open_map(ref, &entry);
+	if (!changes.altered)
+		drop_unwatched(ref);
 	if (!changes.altered)
 		sm_options_apply(&options, &ref->map);
 }
@@ -488,7 +523,7 @@ sm_ref_make_map(sm_ref *ref)
 		options.evicts = false;
 	if (is_new || !changes.altered)
 		sm_options_apply(&options, &ref->map);
-	if (ref->watched)
+	if (ref->watched && !sm_ref_is_blind(ref))
 		sm_ref_watch(ref);
 }
 
@@ -627,13 +662,20 @@ sm_ref_renew(sm_ref *ref)
 }
 
 /*
- * The relation's reference, with the map that it has at this moment by the registry's
- * lock: if there is none, one that is made begins later than this call.
+ * The relation's reference, with the map that it has at this moment.  If there is none, one
+ * that is made begins with a horizon that is no less than the number that this transaction
+ * has been given: whoever makes it counts it among the registry's additions before he looks
+ * for the last number, and both are done with barriers, as is the giving of a number.  So
+ * either he sees the number, or we see the addition.
  */
 sm_ref *
 sm_ref_find_map(Oid relid)
 {
-	invalidate(sm_ref_get(relid, 0));
+	sm_ref *ref = sm_ref_get(relid, 0);
+
+	if (ref->map.id == SM_NO_MAP)
+		return ref;
+	invalidate(ref);
 	return sm_ref_get(relid, 0);
 }
 

@@ -46,6 +46,7 @@ typedef struct sm_ref
 	bool consistent;		 /* a scan of its table is a snapshot */
 	bool ordered;			 /* its option says so */
 	bool watched;			 /* tables invalidate its keys, see watch.c */
+	bool logged;			 /* and the WAL tells standbys of it, see wal.c */
 	bool unchecked;			 /* any value may be stored all the same */
 	Interval ttl;
 	sm_types types;
@@ -69,6 +70,7 @@ extern sm_ref *sm_ref_renew(sm_ref *ref);
 extern void sm_ref_make_map(sm_ref *ref);
 extern sm_ref *sm_ref_find_map(Oid relid);
 extern void sm_ref_watch(sm_ref *ref);
+extern bool sm_ref_is_blind(const sm_ref *ref);
 extern uint64 sm_last_id(void);
 extern _Noreturn void sm_map_was_altered(Oid relid);
 extern void sm_ref_check_types(const sm_ref *ref, const sm_types *types);

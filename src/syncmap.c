@@ -20,6 +20,7 @@
 #include "noted.h"
 #include "port_pg.h"
 #include "registry.h"
+#include "wal.h"
 #include "watch.h"
 #include "worker.h"
 
@@ -71,6 +72,7 @@ _PG_init(void)
 	sm_ddl_init();
 	sm_noted_init();
 	sm_lease_init();
+	sm_wal_init();
 	sm_watch_init();
 	sm_watch_apply_init();
 	sm_worker_init();

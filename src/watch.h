@@ -17,6 +17,7 @@ extern char *sm_watch_qualify_key(Oid source, const char *key, Oid type);
 /* watch_rules.c */
 extern void sm_watch_init(void);
 extern void sm_watch_source_changed(Oid relid);
+extern void sm_watch_logging_changed(Oid map, bool was_logged);
 extern void sm_watch_check_detach(Oid relid);
 extern void sm_watch_check_replacement(Oid relid, const char *name);
 extern void sm_watch_check_relation(Oid relid);

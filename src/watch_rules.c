@@ -234,6 +234,14 @@ at_function_change(Oid function)
 	take_each(sm_watches_using(ProcedureRelationId, function));
 }
 
+/* Whether standbys are told of a map's keys has been changed. */
+void
+sm_watch_logging_changed(Oid map, bool was_logged)
+{
+	take_whole(map);
+	sm_note_logging(map, was_logged);
+}
+
 /* A loader that may be another one from the commit on. */
 static void
 at_options_change(Oid relid)
