@@ -51,8 +51,8 @@
 #define RESOURCE_MANAGER 213
 
 /* The kinds of records. */
-#define KEYS   0x00 /* of the map, until the record's end */
-#define WHOLE  0x10 /* the map, up to a horizon */
+#define KEYS   0x00 /* keys of the map, until the record's end */
+#define WHOLE  0x10 /* all keys of the map */
 #define FORGET 0x20 /* the map, of which no more records come */
 
 /* What all of them begin with. */
