@@ -26,7 +26,6 @@
 #include "access/xact.h"
 #include "access/xlog.h"
 #include "common/hashfn.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
@@ -181,15 +180,6 @@ make_tag(LOCKTAG *tag, Oid relid, sm_bytes key)
 						 LOAD_LOCK);
 }
 
-static int
-load_wait(Oid relid)
-{
-	sm_options options;
-
-	sm_options_parse(GetForeignTable(relid)->options, &options);
-	return options.load_wait;
-}
-
 /*
  * Waits until this session is the one that computes a key, or does so all the same since
  * it has waited long enough; *locked tells which.  Returns true if the value is there by
@@ -209,7 +199,7 @@ wait_turn(sm_args *args, sm_bytes key, const LOCKTAG *tag, bool *locked)
 		{
 			start = GetCurrentTimestamp();
 			call->ref->map.reads.load_waits++;
-			longest = load_wait(call->ref->relid);
+			longest = call->ref->load_wait;
 		}
 		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), longest))
 			return false;

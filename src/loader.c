@@ -30,9 +30,10 @@
 /* What a session keeps of a map's loader. */
 typedef struct sm_loader
 {
-	Oid relid; /* hash key, must be first */
+	Oid relid;		/* hash key, must be first */
+	uint64 version; /* of the map's reference, that the rest is about; 0: none */
 	char *query;
-	sm_types types; /* of the map, that the rest is about */
+	sm_types types;
 	SPIPlanPtr plan;
 	int busy; /* how often it runs, further up */
 } sm_loader;
@@ -133,7 +134,10 @@ no_loader(Oid relid)
 	pg_unreachable();
 }
 
-/* The loader of a map, prepared.  Called within SPI, as the map's owner. */
+/*
+ * The loader of a map, prepared.  Called within SPI, as the map's owner.  As long as the
+ * reference is the one of before, so are the map's options and types.
+ */
 static sm_loader *
 find_loader(const sm_ref *ref)
 {
@@ -141,9 +145,6 @@ find_loader(const sm_ref *ref)
 	sm_loader *loader;
 	bool found;
 
-	sm_options_parse(GetForeignTable(ref->relid)->options, &options);
-	if (options.loader == NULL)
-		no_loader(ref->relid);
 	if (loaders == NULL)
 	{
 		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(sm_loader)};
@@ -153,9 +154,17 @@ find_loader(const sm_ref *ref)
 	loader = hash_search(loaders, &ref->relid, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) loader + sizeof(Oid), 0, sizeof(sm_loader) - sizeof(Oid));
+	if (loader->version == ref->version && ref->checked)
+		return loader;
+	sm_options_parse(GetForeignTable(ref->relid)->options, &options);
+	if (options.loader == NULL)
+		no_loader(ref->relid);
 	if (loader->plan != NULL && strcmp(loader->query, options.loader) == 0 &&
 		memcmp(&loader->types, &ref->types, sizeof(sm_types)) == 0)
+	{
+		loader->version = ref->version;
 		return loader;
+	}
 	if (loader->busy > 0)
 	{
 		/* it has altered its own map: what runs further up stays */
@@ -163,6 +172,7 @@ find_loader(const sm_ref *ref)
 		loader->plan = prepare(ref->relid, &ref->types, options.loader);
 		return loader;
 	}
+	loader->version = 0;
 	if (loader->plan != NULL)
 		SPI_freeplan(loader->plan);
 	loader->plan = NULL;
@@ -173,6 +183,7 @@ find_loader(const sm_ref *ref)
 	loader->types = ref->types;
 	loader->plan = prepare(ref->relid, &ref->types, options.loader);
 	SPI_keepplan(loader->plan);
+	loader->version = ref->version;
 	return loader;
 }
 

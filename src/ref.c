@@ -388,6 +388,7 @@ read_options(sm_ref *ref, sm_options *options)
 	ref->ttl = options->ttl;
 	ref->consistent = options->consistent;
 	ref->ordered = options->ordered;
+	ref->load_wait = options->load_wait;
 	ref->watched = sm_map_is_watched(ref->relid);
 	ref->unchecked = !ref->watched || options->unchecked_puts;
 }

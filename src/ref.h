@@ -47,6 +47,7 @@ typedef struct sm_ref
 	bool ordered;			 /* its option says so */
 	bool watched;			 /* tables invalidate its keys, see watch.c */
 	bool unchecked;			 /* any value may be stored all the same */
+	int load_wait;			 /* milliseconds to wait for another session's load */
 	Interval ttl;
 	sm_types types;
 	uint64 version;	  /* another one each time that any of this is looked up */
