@@ -2,17 +2,22 @@
  * functions_fetch.c
  *	  The SQL functions that read a map through to the tables behind it.
  *
- * fetch has the map's loader compute what is missing; lease and put_leased are for a client
+ * fetch has the map's loader compute what is missing, and fetch_stale gives what was there
+ * before while another session does; lease and put_leased are for a client
  * that computes values itself.
  */
 #include "compat.h"
 
+#include "access/htup_details.h"
+#include "funcapi.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 
 #include "fetch.h"
 #include "lease.h"
 
 SM_FUNCTIONS(syncmap_fetch);
+SM_FUNCTIONS(syncmap_fetch_stale);
 SM_FUNCTION(syncmap_lease);
 SM_FUNCTIONS(syncmap_put_leased);
 
@@ -36,12 +41,65 @@ do_fetch(FunctionCallInfo fcinfo, sm_entry entry)
 	enabled = sm_args_start(&args, &call, fcinfo, ACL_SELECT, entry);
 	key = sm_args_key(&args);
 	sm_args_check_result(&args, entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
-	if (!sm_fetch(&args, key, enabled))
+	if (!sm_fetch(&args, key, enabled, NULL))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(sm_args_result(&args));
 }
 
 SM_ENTRIES(syncmap_fetch, do_fetch)
+
+/* The row type of fetch_stale's result, the same for all calls on text. */
+static TupleDesc
+text_row(void)
+{
+	static TupleDesc row = NULL;
+
+	if (row == NULL)
+	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+		TupleDesc desc = CreateTemplateTupleDesc(2);
+
+		TupleDescInitEntry(desc, 1, "value", TEXTOID, -1, 0);
+		TupleDescInitEntry(desc, 2, "is_stale", BOOLOID, -1, 0);
+		row = BlessTupleDesc(desc);
+		MemoryContextSwitchTo(old);
+	}
+	return row;
+}
+
+/*
+ * fetch_stale(map, key, OUT value text, OUT is_stale boolean), fetch_stale(map, key, as, OUT
+ * value, OUT is_stale): what fetch returns, and false; or, while another session computes
+ * that, what the map had before the key was invalidated, and true.  Needs SELECT.
+ *
+ * Errors: see fetch.
+ */
+static pg_attribute_always_inline Datum
+do_fetch_stale(FunctionCallInfo fcinfo, sm_entry entry)
+{
+	sm_call call;
+	sm_args args;
+	sm_bytes key;
+	bool enabled;
+	bool is_stale = false;
+	TupleDesc row;
+	Datum values[2] = {0};
+	bool nulls[2] = {false, false};
+
+	if (entry == SM_TYPED_ENTRY && (PG_ARGISNULL(0) || PG_ARGISNULL(1)))
+		PG_RETURN_NULL();
+	enabled = sm_args_start(&args, &call, fcinfo, ACL_SELECT, entry);
+	key = sm_args_key(&args);
+	sm_args_check_result(&args, entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
+	row = args.site == NULL ? text_row() : sm_site_row(&args);
+	nulls[0] = !sm_fetch(&args, key, enabled, &is_stale);
+	if (!nulls[0])
+		values[0] = sm_args_result(&args);
+	values[1] = BoolGetDatum(is_stale);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row, values, nulls)));
+}
+
+SM_ENTRIES(syncmap_fetch_stale, do_fetch_stale)
 
 /* ---- leases ---- */
 
@@ -85,7 +143,7 @@ do_put_leased(FunctionCallInfo fcinfo, sm_entry entry)
 	is_good = sm_lease_read(PG_GETARG_BYTEA_PP(3), call.ref->relid, &moment);
 	expires = sm_args_expires(&args, 4);
 	PG_RETURN_BOOL(is_good && sm_fetch_may_store(&call, key) &&
-				   sm_fetch_store(&call, key, value, expires, &moment));
+				   sm_fetch_store(&call, key, &value, expires, &moment));
 }
 
 SM_ENTRIES(syncmap_put_leased, do_put_leased)

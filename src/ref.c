@@ -389,6 +389,8 @@ read_options(sm_ref *ref, sm_options *options)
 	ref->consistent = options->consistent;
 	ref->ordered = options->ordered;
 	ref->load_wait = options->load_wait;
+	ref->absent_ttl = options->absent_ttl;
+	ref->stale = options->stale;
 	ref->watched = sm_map_is_watched(ref->relid);
 	ref->unchecked = !ref->watched || options->unchecked_puts;
 }
