@@ -23,6 +23,7 @@ SELECT syncmap.fetch('s', 1);
 SET search_path = pg_catalog, pg_temp;
 SET TimeZone = 'UTC';
 SET DateStyle = 'ISO, MDY';
+SET IntervalStyle = 'postgres';
 SELECT syncmap.fetch('r.s', -1);
 SELECT r.mine();
 SELECT syncmap.fetch('r.s', -2);
