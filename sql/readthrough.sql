@@ -168,6 +168,100 @@ SELECT * FROM syncmap.fetch_stale('s3', 'abc', NULL::int);
 SELECT * FROM syncmap.fetch_stale('s3', 'abc');
 SELECT syncmap.increment('s3', 'abc'), syncmap.put('s3', 'abc', 7), syncmap.delete('s3', 'abc');
 
+-- a query of one's own
+CREATE FOREIGN TABLE q (key int, value text) SERVER syncmap;
+SELECT syncmap.watch('q', 't', 'k');
+SELECT syncmap.fetch('q', 1);
+SELECT syncmap.fetch_query('q', 1, NULL::text, 'SELECT v FROM t WHERE k = $1'), syncmap.get('q', 1), syncmap.fetch('q', 1);
+SELECT syncmap.fetch_query('q', 2, NULL::text, 'SELECT v || $2 || $3 || $4::text FROM t WHERE k = $1', 'x', 7, '{"a": 1}'::jsonb), syncmap.get('q', 2);
+SELECT syncmap.fetch_query('q', 3, NULL::text, 'SELECT v || $2 || $3 FROM t WHERE k = $1', VARIADIC ARRAY['y', 'z']);
+SELECT syncmap.fetch_query('q', 4, NULL::text, 'SELECT coalesce($2, ''none'')', NULL);
+SELECT syncmap.fetch_query('q', '5', NULL::text, 'SELECT $1 + 1');
+SELECT syncmap.fetch_query('q', 6::smallint, NULL::text, 'SELECT pg_typeof($1)::text');
+SELECT syncmap.fetch_query('q', 100, NULL::text, 'SELECT v FROM t WHERE k = $1');
+SELECT syncmap.fetch_query('q', NULL::int, NULL::text, 'SELECT 1'), syncmap.fetch_query(NULL, 1, NULL::text, 'SELECT 1');
+-- what is there is not computed again, and what changes is not kept
+SELECT syncmap.fetch_query('q', 1, NULL::text, 'SELECT 1 / 0');
+UPDATE t SET v = 'x1' WHERE k = 1;
+SELECT syncmap.fetch_query('q', 1, NULL::text, 'SELECT v FROM t WHERE k = $1');
+BEGIN;
+UPDATE t SET v = 'own' WHERE k = 1;
+SELECT syncmap.fetch_query('q', 1, NULL::text, 'SELECT v FROM t WHERE k = $1');
+ROLLBACK;
+SELECT syncmap.fetch_query('q', 1, NULL::text, 'SELECT v FROM t WHERE k = $1');
+BEGIN READ ONLY;
+SELECT syncmap.fetch_query('q', 200, NULL::text, 'SELECT ''read only'''), syncmap.get('q', 200);
+COMMIT;
+-- queries that are none, or of other types
+SELECT syncmap.fetch_query('q', 20, NULL::text, NULL);
+SELECT syncmap.fetch_query('q', 20, NULL::text, '');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'nonsense');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'SELECT 1; SELECT 2');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'SET work_mem = 1');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'DELETE FROM t');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'DELETE FROM t RETURNING v');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'SELECT v FROM t WHERE k = 1 FOR UPDATE');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'SELECT 1, 2');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'SELECT');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'SELECT v FROM t');
+SELECT syncmap.fetch_query('q', 20, NULL::text, 'SELECT $2', 1.5, 'unused');
+SELECT syncmap.fetch_query('q', 21, NULL::text, 'SELECT $3');
+SELECT syncmap.fetch_query('q', 21, NULL::int, 'SELECT 1');
+SELECT syncmap.fetch_query('q', 21, NULL::text, 'SELECT $2', VARIADIC NULL::text[]);
+SELECT syncmap.fetch_query('q', 21, NULL::text, 'SELECT $2', VARIADIC 'x'::text);
+SELECT syncmap.fetch_query('q', 'x', NULL::text, 'SELECT 1');
+SELECT syncmap.fetch_query('t', 21, NULL::text, 'SELECT 1');
+SELECT syncmap.fetch_query('s3', 'abc', NULL::int, 'SELECT ''2020-01-01''::date');
+SELECT syncmap.fetch_query('s3', 'abc', NULL::int, 'SELECT ''2020-01-01''::date WHERE false');
+SELECT syncmap.fetch_query('s3', 'abc', NULL::int, 'SELECT length($1)::smallint');
+SELECT syncmap.fetch_query('s3', repeat('x', 3000), NULL::int, 'SELECT length($1)'), syncmap.count('s3');
+-- with the caller's rights and settings; what it stores all others get
+GRANT SELECT ON q TO reader;
+SET ROLE reader;
+SELECT syncmap.fetch_query('q', 30, NULL::text, 'SELECT current_user::text');
+RESET ROLE;
+GRANT INSERT ON q TO reader;
+SET ROLE reader;
+SELECT syncmap.fetch_query('q', 30, NULL::text, 'SELECT current_user::text');
+RESET ROLE;
+GRANT UPDATE ON q TO reader;
+SET ROLE reader;
+SET search_path = pg_catalog;
+SELECT syncmap.fetch_query('r.q', 30, NULL::text, 'SELECT current_user || '' '' || current_setting(''search_path'')');
+SELECT syncmap.fetch_query('r.q', 31, NULL::text, 'SELECT v FROM r.t WHERE k = $1');
+RESET ROLE;
+SELECT syncmap.fetch_query('r.q', 31, NULL::text, 'SELECT v FROM t WHERE k = $1');
+SET search_path = r;
+SELECT syncmap.fetch_query('r.q', 31, NULL::text, 'SELECT v FROM t WHERE k = $1'), syncmap.get('q', 30);
+-- the same text under another search_path is another query
+CREATE SCHEMA r2;
+CREATE TABLE r2.t AS SELECT 3 AS k, 'of r2' AS v;
+SELECT syncmap.delete('q', 3), syncmap.fetch_query('q', 3, NULL::text, 'SELECT v FROM t WHERE k = $1');
+SET search_path = r2;
+SELECT syncmap.delete('r.q', 3), syncmap.fetch_query('r.q', 3, NULL::text, 'SELECT v FROM t WHERE k = $1');
+SET search_path = r;
+ALTER TABLE t ALTER v TYPE varchar(20);
+SELECT syncmap.fetch_query('q', 3, NULL::text, 'SELECT v FROM t WHERE k = $1');
+-- more queries than a session keeps, and such that run each other
+SELECT sum(syncmap.fetch_query('q', 1000 + i, NULL::text, 'SELECT $1 + ' || i)::int) FROM generate_series(1, 200) i;
+CREATE FUNCTION nest(k integer) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN CASE k WHEN 2100 THEN 'deep' ELSE syncmap.fetch_query('r.q', k + 1, NULL::text, format('SELECT r.nest($1) || %L', k % 80)) END;
+END $$;
+SELECT length(nest(2000)), syncmap.get('q', 2100), length(syncmap.get('q', 2050));
+-- one that comes to its own key, and one that fails, leave nothing behind
+CREATE FUNCTION again(k integer) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+	RETURN syncmap.fetch_query('r.q', k, NULL::text, 'SELECT ''inner '' || $1');
+END $$;
+SELECT syncmap.fetch_query('q', 3000, NULL::text, 'SELECT ''outer '' || r.again($1)'), syncmap.get('q', 3000);
+DO $$ BEGIN PERFORM syncmap.fetch_query('q', 3001, NULL::text, 'SELECT 1 / ($1 - 3001)'); EXCEPTION WHEN division_by_zero THEN RAISE NOTICE '%', SQLERRM; END $$;
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';
+-- one whose code alters the map under it
+CREATE FOREIGN TABLE q2 (key int, value text) SERVER syncmap;
+CREATE FUNCTION alters() RETURNS text LANGUAGE plpgsql AS $$ BEGIN ALTER FOREIGN TABLE r.q2 ALTER value TYPE int; RETURN '1'; END $$;
+SELECT syncmap.fetch_query('q2', 1, NULL::text, 'SELECT r.alters()');
+
 SET client_min_messages = warning;
-DROP SCHEMA r CASCADE;
+DROP SCHEMA r, r2 CASCADE;
 DROP ROLE reader;

@@ -204,11 +204,12 @@ store(sm_call *call, sm_bytes key, const sm_bytes *value, sm_moment *moment)
  * is none.
  */
 static bool
-load(sm_args *args, sm_bytes key)
+load(sm_args *args, sm_bytes key, const sm_query *query)
 {
 	sm_call *call = args->call;
 	Oid relid = call->ref->relid;
 	sm_types types = call->ref->types;
+	bool of_statement = query != NULL && ActiveSnapshotSet();
 	sm_moment moment;
 	sm_bytes value;
 	bool found;
@@ -216,10 +217,15 @@ load(sm_args *args, sm_bytes key)
 	call->ref->map.reads.loads++;
 	/* what the snapshot sees, this session's catalog caches shall know */
 	AcceptInvalidationMessages();
+	/* what a caller's query gives may be an argument, from the statement that calls (C3) */
+	if (of_statement)
+		moment = sm_moment_of(GetActiveSnapshot());
 	/* of before all that the loader reads */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	moment = sm_moment_of(GetActiveSnapshot());
-	found = sm_loader_run(call->ref, key, &value);
+	if (!of_statement)
+		moment = sm_moment_of(GetActiveSnapshot());
+	found = query != NULL ? sm_query_run(query, call->ref, key, &value) :
+							sm_loader_run(call->ref, key, &value);
 
 	/* code of users has run */
 	call->ref = sm_ref_get(relid, args->acl);
@@ -278,7 +284,7 @@ wait_turn(sm_args *args, sm_bytes key, const LOCKTAG *tag, bool *locked)
 
 /* The rest of fetch, for a key that the map does not know. */
 static SM_NOINLINE bool
-fetch_missing(sm_args *args, sm_bytes key, bool *is_stale)
+fetch_missing(sm_args *args, sm_bytes key, const sm_query *query, bool *is_stale)
 {
 	LOCKTAG tag;
 	bool locked;
@@ -286,13 +292,13 @@ fetch_missing(sm_args *args, sm_bytes key, bool *is_stale)
 
 	/* others see nothing of what it computes, or it sees nothing of what others do */
 	if (!sm_fetch_may_store(args->call, key) || IsolationUsesXactSnapshot())
-		return load(args, key);
+		return load(args, key, query);
 	make_tag(&tag, args->call->ref->relid, key);
 	locked = sm_lock_at_once(&tag, ExclusiveLock);
 	if (!locked && is_stale != NULL && find_stale(args->call, key, is_stale))
 		return true;
 	what = wait_turn(args, key, &tag, &locked);
-	if (what == UNKNOWN && load(args, key))
+	if (what == UNKNOWN && load(args, key, query))
 		what = VALUE;
 	if (locked)
 		(void) LockRelease(&tag, ExclusiveLock, false);
@@ -300,18 +306,20 @@ fetch_missing(sm_args *args, sm_bytes key, bool *is_stale)
 }
 
 /*
- * Leaves the key's value in the call: what the map has, or its loader gives.  Returns
- * false if there is none.  Code of users may run; the call's reference is good again
+ * Leaves the key's value in the call: what the map has, or its loader gives, or if query is
+ * not NULL that.  Returns false if there is none.  Code of users may run; the call's reference is good again
  * afterwards.  enabled is sm_args_start's answer.  Unless is_stale is NULL, it may also be
  * what the map had before an invalidation, while another session computes; that says so.
  *
  * Errors: 55000 the key is not there, and the map has no loader; 21000 it gives more than
- * one row; what it raises; those of sm_fetch_store.
+ * one row; what it raises; those of sm_fetch_store, and of sm_query_run.
  */
 bool
-sm_fetch(sm_args *args, sm_bytes key, bool enabled, bool *is_stale)
+sm_fetch(sm_args *args, sm_bytes key, const sm_query *query, bool enabled,
+		 bool *is_stale)
 {
 	known what = enabled ? find(args->call, key) : UNKNOWN;
 
-	return what == VALUE || (what == UNKNOWN && fetch_missing(args, key, is_stale));
+	return what == VALUE ||
+		(what == UNKNOWN && fetch_missing(args, key, query, is_stale));
 }

@@ -3,14 +3,16 @@
  *	  The SQL functions that read a map through to the tables behind it.
  *
  * fetch has the map's loader compute what is missing, and fetch_stale gives what was there
- * before while another session does; lease and put_leased are for a client
+ * before while another session does; fetch_query computes it by the caller's query; lease and put_leased are for a client
  * that computes values itself.
  */
 #include "compat.h"
 
 #include "access/htup_details.h"
 #include "funcapi.h"
+#include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
 #include "fetch.h"
@@ -18,6 +20,7 @@
 
 SM_FUNCTIONS(syncmap_fetch);
 SM_FUNCTIONS(syncmap_fetch_stale);
+SM_FUNCTION(syncmap_fetch_query);
 SM_FUNCTION(syncmap_lease);
 SM_FUNCTIONS(syncmap_put_leased);
 
@@ -41,7 +44,7 @@ do_fetch(FunctionCallInfo fcinfo, sm_entry entry)
 	enabled = sm_args_start(&args, &call, fcinfo, ACL_SELECT, entry);
 	key = sm_args_key(&args);
 	sm_args_check_result(&args, entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
-	if (!sm_fetch(&args, key, enabled, NULL))
+	if (!sm_fetch(&args, key, NULL, enabled, NULL))
 		PG_RETURN_NULL();
 	PG_RETURN_DATUM(sm_args_result(&args));
 }
@@ -92,7 +95,7 @@ do_fetch_stale(FunctionCallInfo fcinfo, sm_entry entry)
 	key = sm_args_key(&args);
 	sm_args_check_result(&args, entry == SM_TYPED_ENTRY && PG_NARGS() > 2 ? 2 : 0);
 	row = args.site == NULL ? text_row() : sm_site_row(&args);
-	nulls[0] = !sm_fetch(&args, key, enabled, &is_stale);
+	nulls[0] = !sm_fetch(&args, key, NULL, enabled, &is_stale);
 	if (!nulls[0])
 		values[0] = sm_args_result(&args);
 	values[1] = BoolGetDatum(is_stale);
@@ -100,6 +103,104 @@ do_fetch_stale(FunctionCallInfo fcinfo, sm_entry entry)
 }
 
 SM_ENTRIES(syncmap_fetch_stale, do_fetch_stale)
+
+/* ---- a caller's query ---- */
+
+/* Argument number n of a function, as a parameter of a query: a literal is text. */
+static void
+take_argument(FunctionCallInfo fcinfo, int n, Oid *type, Datum *value, bool *isnull)
+{
+	*type = sm_argument_type(fcinfo, n);
+	*isnull = PG_ARGISNULL(n);
+	*value = *isnull ? (Datum) 0 : PG_GETARG_DATUM(n);
+	if (*type == UNKNOWNOID)
+	{
+		*type = TEXTOID;
+		if (!*isnull)
+			*value = CStringGetTextDatum(DatumGetCString(*value));
+	}
+}
+
+/* Takes the parameters of a query from an array, VARIADIC. */
+static int
+take_array(FunctionCallInfo fcinfo, int n, Oid **types, Datum **values, bool **nulls)
+{
+	ArrayType *array;
+	int16 len;
+	bool byval;
+	char align;
+	int length;
+
+	sm_check_not_null(fcinfo, n, "args");
+	if (!OidIsValid(get_element_type(sm_argument_type(fcinfo, n))))
+		ereport(ERROR,
+				(errcode(ERRCODE_DATATYPE_MISMATCH),
+				 errmsg("VARIADIC argument must be an array")));
+	array = PG_GETARG_ARRAYTYPE_P(n);
+	get_typlenbyvalalign(ARR_ELEMTYPE(array), &len, &byval, &align);
+	deconstruct_array(array, ARR_ELEMTYPE(array), len, byval, align, values, nulls,
+					  &length);
+	*types = palloc((Size) Max(length, 1) * sizeof(Oid));
+	for (int i = 0; i < length; i++)
+		(*types)[i] = ARR_ELEMTYPE(array);
+	return length;
+}
+
+/* The query in argument 3, with the arguments behind it. */
+static sm_query
+query_argument(FunctionCallInfo fcinfo)
+{
+	int nargs = PG_NARGS() - 4;
+	Oid *types = palloc(FUNC_MAX_ARGS * sizeof(Oid));
+	Datum *values = palloc(FUNC_MAX_ARGS * sizeof(Datum));
+	bool *nulls = palloc(FUNC_MAX_ARGS * sizeof(bool));
+
+	sm_check_not_null(fcinfo, 3, "query");
+	if (nargs > 0 && get_fn_expr_variadic(fcinfo->flinfo))
+		nargs = take_array(fcinfo, 4, &types, &values, &nulls);
+	else
+	{
+		for (int i = 0; i < nargs; i++)
+			take_argument(fcinfo, i + 4, &types[i], &values[i], &nulls[i]);
+	}
+	return (sm_query) {.text = text_to_cstring(PG_GETARG_TEXT_PP(3)),
+					   .nargs = nargs,
+					   .types = types,
+					   .values = values,
+					   .nulls = nulls};
+}
+
+/*
+ * fetch_query(map, key, as, query, args...) returns a value of the type of as: what the map
+ * has, or the query gives, with the key as $1 and args as $2 and so on, and the rights and
+ * settings of the caller.  Needs SELECT, and, since others get what it stores, INSERT and
+ * UPDATE.
+ *
+ * Errors: 22023 the query is none that gives rows of one column; 21000 it gives more than one
+ * row; 0A000 it would change something; what it raises.
+ */
+Datum
+syncmap_fetch_query(PG_FUNCTION_ARGS)
+{
+	sm_query query;
+	sm_call call;
+	sm_args args;
+	sm_bytes key;
+	bool enabled;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+		PG_RETURN_NULL();
+	(void) sm_ref_get(PG_GETARG_OID(0), ACL_SELECT | ACL_INSERT | ACL_UPDATE);
+	/* not a change of the database: it may be READ ONLY */
+	enabled = sm_args_start(&args, &call, fcinfo, ACL_SELECT, SM_TYPED_ENTRY);
+	args.acl = ACL_SELECT | ACL_INSERT | ACL_UPDATE;
+	query = query_argument(fcinfo);
+	key = sm_args_key(&args);
+	sm_args_check_result(&args, 2);
+	if (!sm_fetch(&args, key, &query, enabled, NULL))
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(sm_args_result(&args));
+}
 
 /* ---- leases ---- */
 

@@ -26,6 +26,7 @@
 #include "fixed.h"
 #include "loader.h"
 #include "options.h"
+#include "query.h"
 
 /* What a session keeps of a map's loader. */
 typedef struct sm_loader
@@ -187,26 +188,6 @@ find_loader(const sm_ref *ref)
 	return loader;
 }
 
-/* Runs a prepared loader.  Returns its result, or false if that is no row, or NULL. */
-static bool
-run(Oid relid, SPIPlanPtr plan, Datum key, Datum *value, Oid *type)
-{
-	bool isnull;
-
-	if (SPI_execute_plan(plan, &key, NULL, true, 2) != SPI_OK_SELECT)
-		elog(ERROR, "could not run the loader of a map");
-	if (SPI_processed > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_CARDINALITY_VIOLATION),
-				 errmsg("the loader of map \"%s\" gave more than one row",
-						get_rel_name(relid))));
-	if (SPI_processed == 0)
-		return false;
-	*type = SPI_gettypeid(SPI_tuptable->tupdesc, 1);
-	*value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return !isnull;
-}
-
 /*
  * Computes a key's value, in the active snapshot, in the current memory context.  Returns
  * false if there is none.  Code of users runs: the caller looks at the map again.
@@ -217,35 +198,19 @@ bool
 sm_loader_run(const sm_ref *ref, sm_bytes key, sm_bytes *value)
 {
 	MemoryContext context = CurrentMemoryContext;
-	sm_types types = ref->types;
-	Oid relid = ref->relid;
-	Datum key_datum = sm_key_datum(types.key_type, key);
+	Datum key_datum = sm_key_datum(ref->types.key_type, key);
 	sm_loader *volatile loader;
 	outside before;
-	Datum datum;
-	Oid type;
-	bool found = false;
+	bool found;
 
 	SPI_connect();
-	before = enter(relid);
+	before = enter(ref->relid);
 	loader = find_loader(ref);
 	loader->busy++;
 	PG_TRY();
 	{
-		found = run(relid, loader->plan, key_datum, &datum, &type);
-		if (found)
-		{
-			uint64 *room = MemoryContextAlloc(context, sizeof(uint64));
-			sm_input *input =
-				sm_argument_input(relid, "value", type, types.value_type,
-								  types.value_typmod, CurrentMemoryContext);
-			sm_bytes bytes =
-				sm_value_bytes(&types, sm_input_convert(input, datum), room);
-
-			value->len = bytes.len;
-			value->data = memcpy(MemoryContextAllocHuge(context, Max(bytes.len, 1)),
-								 bytes.data, bytes.len);
-		}
+		found = sm_query_value("loader", ref, loader->plan, &key_datum, NULL, context,
+							   value);
 	}
 	PG_FINALLY();
 	{

@@ -525,6 +525,21 @@ RETURNS record
 AS 'MODULE_PATHNAME', 'syncmap_fetch_stale_typed'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
 
+-- A name of its own, since what stands third in fetch is of any type, and so would the query.
+-- VOLATILE, since what it runs is the caller's: as often as it is written, and never while a
+-- query is planned; UNSAFE, since nobody knows what that calls.
+CREATE FUNCTION syncmap.fetch_query(map regclass, key anycompatible, "as" anyelement,
+	query text)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'syncmap_fetch_query'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+
+CREATE FUNCTION syncmap.fetch_query(map regclass, key anycompatible, "as" anyelement,
+	query text, VARIADIC args "any")
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'syncmap_fetch_query'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+
 CREATE FUNCTION syncmap.lease(map regclass)
 RETURNS bytea
 AS 'MODULE_PATHNAME', 'syncmap_lease'
@@ -572,6 +587,10 @@ COMMENT ON FUNCTION syncmap.fetch_stale(regclass, anycompatible) IS
 	'returns what fetch does, or the value before while another session computes it';
 COMMENT ON FUNCTION syncmap.fetch_stale(regclass, anycompatible, anyelement) IS
 	'returns it in its own type, that of the last argument';
+COMMENT ON FUNCTION syncmap.fetch_query(regclass, anycompatible, anyelement, text) IS
+	'returns the value of a key, which the query, with the key as $1, computes if it is not there';
+COMMENT ON FUNCTION syncmap.fetch_query(regclass, anycompatible, anyelement, text, "any") IS
+	'the same with more parameters, from $2 on';
 COMMENT ON FUNCTION syncmap.lease(regclass) IS
 	'the moment from which on values may be read for put_leased';
 COMMENT ON FUNCTION syncmap.put_leased(regclass, text, text, bytea, interval) IS
