@@ -104,9 +104,9 @@ sm_fixed_begin(void)
 	{
 		if (holds(&settings[i]))
 			continue;
-		(void) set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
-								 PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-		if (settings[i].variable == NULL)
+		if (set_config_option(settings[i].name, settings[i].value, PGC_USERSET,
+							  PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false) > 0 &&
+			settings[i].variable == NULL)
 			learn(&settings[i]);
 	}
 	return level;

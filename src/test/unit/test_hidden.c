@@ -92,6 +92,12 @@ fill(sm_map *map, uint64_t key)
 }
 
 static sm_status
+invalidate(sm_map *map, uint64_t key, uint64_t fence)
+{
+	return sm_invalidate(map, key_of(&key), fence);
+}
+
+static sm_status
 forget(sm_map *map, uint64_t key, int64_t until)
 {
 	return sm_fill_nothing(map, key_of(&key), until, yes, NULL);
@@ -192,7 +198,7 @@ hide_all(sm_map *map, int kind)
 			sm_check(forget(map, key, 1050) == SM_ABSENT, "nothing was not stored");
 		else
 			sm_check(fill(map, key) == SM_ABSENT &&
-						 sm_invalidate(map, key_of(&key), 200) == SM_FOUND,
+						 invalidate(map, key, 200) == SM_FOUND,
 					 "a value was not invalidated");
 	}
 }
@@ -314,7 +320,7 @@ test_fences(sm_map *map)
 	uint64_t key = 3;
 	uint64_t next = 200;
 
-	sm_invalidate(map, key_of(&key), 200);
+	invalidate(map, key, 200);
 	sm_check(sm_fill_nothing(map, key_of(&key), 1050, after, &next) == SM_REFUSED &&
 				 look(map, key, 3) == -1,
 			 "C3: nothing from before an invalidation");
@@ -322,8 +328,7 @@ test_fences(sm_map *map)
 	sm_check(sm_fill_nothing(map, key_of(&key), 1050, after, &next) == SM_ABSENT &&
 				 look(map, key, 3) == SM_NOTHING,
 			 "nothing that covers");
-	sm_check(sm_invalidate(map, key_of(&key), 300) == SM_ABSENT &&
-				 look(map, key, 3) == -1,
+	sm_check(invalidate(map, key, 300) == SM_ABSENT && look(map, key, 3) == -1,
 			 "C1: an invalidation leaves nothing");
 	sm_check(fill(map, key) == SM_ABSENT && forget(map, key, 1050) == SM_FOUND &&
 				 look(map, key, 3) == SM_SHOWN,
@@ -332,36 +337,31 @@ test_fences(sm_map *map)
 			 "a time before all times");
 
 	/* an invalidation again does not make it younger */
-	sm_invalidate(map, key_of(&key), 300);
+	invalidate(map, key, 300);
 	sm_host_set_clock(1040);
-	sm_check(sm_invalidate(map, key_of(&key), 400) == SM_ABSENT &&
-				 look(map, key, 3) == SM_STALE,
+	sm_check(invalidate(map, key, 400) == SM_ABSENT && look(map, key, 3) == SM_STALE,
 			 "a second invalidation");
 	sm_host_set_clock(1050);
 	sm_check(look(map, key, 3) == -1, "it was kept too long");
-	sm_check(sm_invalidate(map, key_of(&key), 400) == SM_ABSENT &&
-				 sm_map_entries(map) == 0,
+	sm_check(invalidate(map, key, 400) == SM_ABSENT && sm_map_entries(map) == 0,
 			 "what is over stays");
 
 	/* a value that has expired is not what it had before */
 	sm_host_set_clock(1000);
 	sm_fill(map, key_of(&key), value_of(key), 1010, yes, NULL);
 	sm_host_set_clock(1010);
-	sm_check(sm_invalidate(map, key_of(&key), 500) == SM_ABSENT &&
-				 look(map, key, 3) == -1,
+	sm_check(invalidate(map, key, 500) == SM_ABSENT && look(map, key, 3) == -1,
 			 "what has expired is kept");
 
 	/* what was stored before the map kept such has no place to say it */
 	sm_map_set_stale(map, 0);
 	fill(map, key);
 	sm_map_set_stale(map, STALE);
-	sm_check(sm_invalidate(map, key_of(&key), 600) == SM_FOUND &&
-				 look(map, key, 3) == -1,
+	sm_check(invalidate(map, key, 600) == SM_FOUND && look(map, key, 3) == -1,
 			 "it was not removed");
 	fill(map, key);
 	sm_map_set_stale(map, 0);
-	sm_check(sm_invalidate(map, key_of(&key), 700) == SM_FOUND &&
-				 look(map, key, 3) == -1,
+	sm_check(invalidate(map, key, 700) == SM_FOUND && look(map, key, 3) == -1,
 			 "C1: a map that keeps nothing any more");
 }
 
@@ -376,7 +376,7 @@ test_room(sm_map *map, int kind)
 
 		if (status == SM_NO_MEMORY)
 			break;
-		sm_invalidate(map, key_of(&key), kind == SM_STALE ? 200 : WATCHED);
+		invalidate(map, key, kind == SM_STALE ? 200 : WATCHED);
 		if (kind == SM_NOTHING)
 			forget(map, key, 5000);
 	}
@@ -413,10 +413,10 @@ test_snapshot(sm_map *map, int kind, bool hidden_before)
 	if (!hidden_before)
 		hide_all(map, kind);
 	for (uint64_t key = 2 * NKEYS; key < 3 * NKEYS; key++)
-		sm_invalidate(map, key_of(&key), 300);
+		invalidate(map, key, 300);
 	/* some are looked at by an invalidation again, or are replaced, or go */
 	for (uint64_t key = 0; key < 3 * NKEYS; key += 3)
-		sm_invalidate(map, key_of(&key), 300);
+		invalidate(map, key, 300);
 	for (uint64_t key = 1; key < 3 * NKEYS; key += 3)
 		fill(map, key);
 	sm_reclaim(map, 0);
@@ -495,7 +495,7 @@ write_hot(void *arg)
 		switch (sm_rng_below(&rng, 4))
 		{
 			case 0:
-				sm_invalidate(&map, key_of(&key), WATCHED);
+				invalidate(&map, key, WATCHED);
 				break;
 			case 1:
 				sm_fill_nothing(&map, key_of(&key), 1 << 30, yes, NULL);
