@@ -17,11 +17,14 @@
 static uint64
 whole_id(TransactionId xid, uint64 next)
 {
-	uint64 epoch = next >> 32;
+	return next - (uint32) ((uint32) next - xid);
+}
 
-	if (xid > (uint32) next)
-		epoch--;
-	return epoch << 32 | xid;
+/* The same of one that is no later than now. */
+uint64
+sm_moment_whole(TransactionId xid)
+{
+	return whole_id(xid, U64FromFullTransactionId(ReadNextFullTransactionId()));
 }
 
 /* The moment of a snapshot, as long as that is there. */
@@ -63,6 +66,20 @@ had_ended(const sm_moment *moment, uint64 id)
 	return true;
 }
 
+/* The same of all that have a fence in a stripe, or had one that was pushed out. */
+static bool
+all_had_ended(const sm_moment *moment, const sm_stripe *stripe)
+{
+	if (stripe->horizon >= moment->xmin)
+		return false;
+	for (int i = 0; i < SM_FENCES; i++)
+	{
+		if (stripe->fence[i] != 0 && !had_ended(moment, stripe->fence[i]))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Had all that stands in the way of a fill ended at the moment?  Then the moment sees
  * what they have done, or they have done nothing.  An sm_covers_fn.  (C3)
@@ -72,12 +89,6 @@ sm_moment_covers(void *moment, const sm_fences *fences)
 {
 	const sm_moment *m = moment;
 
-	if (fences->horizon >= m->xmin)
-		return false;
-	for (int i = 0; i < SM_FENCES; i++)
-	{
-		if (fences->fence[i] != 0 && !had_ended(m, fences->fence[i]))
-			return false;
-	}
-	return true;
+	return fences->horizon < m->xmin && all_had_ended(m, &fences->stripe[0]) &&
+		all_had_ended(m, &fences->stripe[1]);
 }

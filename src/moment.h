@@ -18,6 +18,7 @@ typedef struct sm_moment
 	const TransactionId *running;
 } sm_moment;
 
+extern uint64 sm_moment_whole(TransactionId xid);
 extern sm_moment sm_moment_of(Snapshot snapshot);
 extern sm_moment sm_moment_before_all(void);
 extern bool sm_moment_covers(void *moment, const sm_fences *fences);

@@ -31,6 +31,7 @@
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
+#include "ended.h"
 #include "noted.h"
 #include "ref.h"
 
@@ -79,13 +80,16 @@ same_id(const noted_id *a, const noted_id *b)
 typedef struct noted_map
 {
 	Oid map;
-	bool whole; /* all of its keys are */
+	bool whole;		/* all of its keys are */
+	bool rewatched; /* see sm_note_watch */
 	int keys;
 } noted_map;
 
 static keys_hash *noted_keys = NULL; /* in TopMemoryContext, once it has been needed */
 static List *noted_maps = NIL;		 /* in TopTransactionContext */
-static bool fenced = false;			 /* the transaction is past sm_fence_noted */
+static bool fenced = false;			 /* the transaction is past fence_noted */
+static bool preparing = false;		 /* that was for PREPARE */
+static bool published = false;		 /* its number is */
 
 /* For each backend: has its transaction noted anything?  Its parallel workers ask. */
 static pg_atomic_uint32 *noted_by;
@@ -158,7 +162,7 @@ make_id(Oid map, sm_bytes key)
 }
 
 static void fence_key(Oid map, sm_bytes key);
-static void fence_map(Oid map);
+static void fence_map(const noted_map *noted);
 
 /*
  * Notes that a map's value for a key is going to be old when this transaction commits.
@@ -200,17 +204,34 @@ sm_note_key(Oid map, sm_bytes key)
 		fence_key(map, key);
 }
 
+static void
+note_whole(Oid map, bool rewatched)
+{
+	noted_map *noted = find_or_add_map(map);
+
+	if (noted->whole && (noted->rewatched || !rewatched))
+		return;
+	noted->whole = true;
+	noted->rewatched = noted->rewatched || rewatched;
+	if (fenced)
+		fence_map(noted);
+}
+
 /* The same of all keys of a map. */
 void
 sm_note_map(Oid map)
 {
-	noted_map *noted = find_or_add_map(map);
+	note_whole(map, false);
+}
 
-	if (noted->whole)
-		return;
-	noted->whole = true;
-	if (fenced)
-		fence_map(map);
+/*
+ * The same, because what the map is watched by, or computed from, becomes another one:
+ * transactions that are under way may have changed rows, and noted nothing.
+ */
+void
+sm_note_watch(Oid map)
+{
+	note_whole(map, true);
 }
 
 /* Are all keys of a map noted? */
@@ -244,10 +265,16 @@ sm_noted_has(Oid map, sm_bytes key)
 
 /* ---- the commit ---- */
 
+/* The transaction's number, which is published before it fences anything. */
 static uint64
-top_id(void)
+fencing_id(void)
 {
-	return U64FromFullTransactionId(GetTopFullTransactionId());
+	uint64 id = U64FromFullTransactionId(GetTopFullTransactionId());
+
+	if (!published)
+		sm_ended_publish(id, preparing);
+	published = true;
+	return id;
 }
 
 /* Fences a key and removes its pair. */
@@ -255,10 +282,11 @@ static void
 fence_key(Oid map, sm_bytes key)
 {
 	sm_ref *ref = sm_ref_get(map, 0);
+	uint64 id = fencing_id();
 
 	for (;;)
 	{
-		switch (sm_invalidate(&ref->map, key, top_id()))
+		switch (sm_invalidate(&ref->map, key, id, sm_ended_below))
 		{
 			case SM_UNWATCHED:
 				sm_ref_watch(ref);
@@ -276,19 +304,34 @@ fence_key(Oid map, sm_bytes key)
 }
 
 /*
- * Empties a map, and lets no value be stored that was computed while any transaction of
- * now was in progress: those may have changed rows before there was a watch.
+ * Fences all keys of a map and removes their pairs.  If its watch is another one by then,
+ * no value is stored that was computed while any transaction of now was in progress.
  */
 static void
-fence_map(Oid map)
+fence_map(const noted_map *noted)
 {
-	sm_ref *ref = sm_ref_get(map, 0);
+	sm_ref *ref = sm_ref_get(noted->map, 0);
+	uint64 id = fencing_id();
 
-	while (sm_invalidate_all(&ref->map, sm_last_id()) == SM_GONE)
+	if (noted->rewatched)
+		sm_ref_watch(ref);
+	for (;;)
 	{
-		ref = sm_ref_find_map(map);
-		if (ref->map.id == SM_NO_MAP)
-			return;
+		switch (sm_invalidate_all(&ref->map, id, sm_ended_below))
+		{
+			case SM_UNWATCHED:
+				sm_ref_watch(ref);
+				break;
+			case SM_GONE:
+				ref = sm_ref_find_map(noted->map);
+				if (ref->map.id == SM_NO_MAP)
+					return;
+				if (noted->rewatched)
+					sm_ref_watch(ref);
+				break;
+			default:
+				return;
+		}
 	}
 }
 
@@ -316,7 +359,7 @@ fence_noted(void)
 		const noted_map *noted = lfirst(cell);
 
 		if (noted->whole && get_rel_relkind(noted->map) != '\0')
-			fence_map(noted->map);
+			fence_map(noted);
 	}
 }
 
@@ -344,6 +387,7 @@ at_xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_PRE_COMMIT:
 		case XACT_EVENT_PRE_PREPARE:
 			fenced = true;
+			preparing = event == XACT_EVENT_PRE_PREPARE;
 			if (noted_maps != NIL)
 				fence_noted();
 			break;
@@ -351,6 +395,9 @@ at_xact_end(XactEvent event, void *arg)
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:
 			fenced = false;
+			if (published)
+				sm_ended_retract();
+			published = false;
 			if (noted_maps != NIL)
 				forget_noted();
 			break;

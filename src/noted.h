@@ -16,6 +16,7 @@ extern void sm_noted_startup(void);
 
 extern void sm_note_key(Oid map, sm_bytes key);
 extern void sm_note_map(Oid map);
+extern void sm_note_watch(Oid map);
 extern bool sm_map_is_noted(Oid map);
 extern bool sm_noted_has(Oid map, sm_bytes key);
 

@@ -13,6 +13,7 @@
 #include "storage/shmem.h"
 
 #include "ddl.h"
+#include "ended.h"
 #include "guc.h"
 #include "lease.h"
 #include "lifecycle.h"
@@ -37,6 +38,7 @@ shmem_request(void)
 
 	sm_port_request();
 	sm_registry_request();
+	sm_ended_request();
 	sm_noted_request();
 	sm_lease_request();
 	sm_worker_request();
@@ -51,6 +53,7 @@ shmem_startup(void)
 	LWLockAcquire(AddinShmemInitLock, LW_EXCLUSIVE);
 	sm_port_startup();
 	sm_registry_startup();
+	sm_ended_startup();
 	sm_noted_startup();
 	sm_lease_startup();
 	sm_worker_startup();
@@ -69,6 +72,7 @@ _PG_init(void)
 	sm_noted_init();
 	sm_lease_init();
 	sm_watch_init();
+	sm_watch_apply_init();
 	sm_worker_init();
 
 	prev_shmem_request_hook = shmem_request_hook;

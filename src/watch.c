@@ -6,6 +6,7 @@
  */
 #include "compat.h"
 
+#include "catalog/dependency.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaddress.h"
 #include "catalog/pg_class.h"
@@ -165,9 +166,24 @@ syncmap_watch(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
+/* Is the current user the owner of a map that is watched by the table? */
+static bool
+owns_watch(Oid map, Oid source)
+{
+	ListCell *cell;
+
+	foreach (cell, sm_watches_of_source(source))
+	{
+		if (((sm_watch *) lfirst(cell))->map == map)
+			return sm_owns_relation(map);
+	}
+	return false;
+}
+
 /*
  * unwatch(map, source) returns boolean: was there any?  Removes all watches of the table
- * for the map.  To be called by the owner of the table.
+ * for the map.  To be called by the owner of the table, or by that of the map, with which
+ * they would go, too.
  */
 Datum
 syncmap_unwatch(PG_FUNCTION_ARGS)
@@ -177,19 +193,19 @@ syncmap_unwatch(PG_FUNCTION_ARGS)
 	bool found = false;
 	ListCell *cell;
 
-	check_owner(source);
+	/* nothing is locked for somebody who has no right to it */
+	if (!owns_watch(map, source))
+		check_owner(source);
 	LockRelationOid(source, AccessExclusiveLock);
-	SPI_connect();
 	foreach (cell, sm_watches_of_source(source))
 	{
 		const sm_watch *watch = lfirst(cell);
+		ObjectAddress address = {TriggerRelationId, watch->trigger, 0};
 
 		if (watch->map != map || watch->is_clone)
 			continue;
-		run(psprintf("DROP TRIGGER %s ON %s", quote_identifier(watch->name),
-					 qualified_name(source)));
+		performDeletion(&address, DROP_RESTRICT, 0);
 		found = true;
 	}
-	SPI_finish();
 	PG_RETURN_BOOL(found);
 }

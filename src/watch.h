@@ -22,4 +22,7 @@ extern void sm_watch_check_replacement(Oid relid, const char *name);
 extern void sm_watch_check_relation(Oid relid);
 extern void sm_watch_check_object(Oid class, Oid object);
 
+/* watch_apply.c */
+extern void sm_watch_apply_init(void);
+
 #endif /* SM_WATCH_H */

@@ -157,7 +157,7 @@ take_whole(Oid map)
 		return;
 	LockRelationOid(map, AccessShareLock);
 	CacheInvalidateRelcacheByRelid(map);
-	sm_note_map(map);
+	sm_note_watch(map);
 }
 
 /* A trigger has been made: is it one of a watch, and good for it? */

@@ -260,8 +260,8 @@ sm_watch_uses(Oid trigger, Oid class, Oid object)
 }
 
 /* All watches of this database. */
-static List *
-all_watches(void)
+List *
+sm_all_watches(void)
 {
 	oidvector *no_arguments = buildoidvector(NULL, 0);
 	Oid schema = get_namespace_oid("syncmap", true);
@@ -299,7 +299,7 @@ sm_watches_in(Oid schema)
 	List *found = NIL;
 	ListCell *cell;
 
-	foreach (cell, all_watches())
+	foreach (cell, sm_all_watches())
 	{
 		sm_watch *watch = lfirst(cell);
 

@@ -33,6 +33,7 @@ extern List *sm_watches_of_map(Oid map);
 extern List *sm_watches_of_source(Oid source);
 extern List *sm_watches_using(Oid class, Oid object);
 extern List *sm_watches_in(Oid schema);
+extern List *sm_all_watches(void);
 extern bool sm_watch_uses(Oid trigger, Oid class, Oid object);
 
 #endif /* SM_WATCHES_H */

@@ -458,9 +458,9 @@ sm_fill_nothing(sm_map *map, sm_bytes key, int64_t until, sm_covers_fn covers,
 }
 
 sm_status
-sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence)
+sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence, sm_ended_fn ended)
 {
-	sm_coherence coherence = {.fence = fence};
+	sm_coherence coherence = {.fence = fence, .ended = ended};
 
 	assert(fence != 0);
 	return write_key(map, key,

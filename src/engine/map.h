@@ -243,20 +243,26 @@ extern sm_status sm_expire(sm_map *map, sm_bytes key, int64_t expires);
  *
  * The host's transaction invalidates the keys that it makes old, with its number, before
  * it becomes visible.  A fill is stored if what it was computed from covers its key: if it
- * was taken when every transaction up to the horizon had ended, and none of the fences
+ * was taken when every transaction up to the horizons had ended, and none of the fences
  * was in progress.  So nothing that could be older than an invalidation is stored (C3),
- * and nothing has to be done when a transaction ends, however it does.
+ * and nothing has to be done to a map when a transaction ends, however it does.
  *
  * Several keys share what stands in their way, so some fills are refused without need.  A
- * fence that finds no place raises a horizon instead: a number that does not stand in
- * fence is no greater than the horizon, or nothing was invalidated with it.
+ * fence that finds no place in its stripe is pushed out, or pushes another one out, and
+ * raises a horizon instead, unless there are some that are known to have ended.
  */
 #define SM_FENCES 3
 
+typedef struct sm_stripe
+{
+	uint64_t horizon;		   /* no less than what was pushed out */
+	uint64_t fence[SM_FENCES]; /* 0: none */
+} sm_stripe;
+
 typedef struct sm_fences
 {
-	uint64_t horizon;
-	uint64_t fence[SM_FENCES]; /* 0: none */
+	uint64_t horizon;	 /* of the map */
+	sm_stripe stripe[2]; /* of the key, and of all keys */
 } sm_fences;
 
 /*
@@ -264,6 +270,13 @@ typedef struct sm_fences
  * shard's lock, so it may only compute: no error, no allocation, no wait.
  */
 typedef bool (*sm_covers_fn)(void *arg, const sm_fences *fences);
+
+/*
+ * The host's answer to: which of those that have fenced anything have ended?  All with
+ * numbers below that.  Called under a shard's lock, as above; whoever has fenced one of
+ * its keys has told the host of it before.
+ */
+typedef uint64_t (*sm_ended_fn)(void);
 
 /*
  * From sm_map_watch on, every store that is not a fill, except with a handle that is
@@ -293,17 +306,18 @@ extern sm_status sm_fill_nothing(sm_map *map, sm_bytes key, int64_t until,
 
 /*
  * Fences a key with the number of a transaction, and takes its pair out, at one moment, or
- * hides it in a map that keeps such: SM_FOUND or SM_ABSENT, whether there was one; SM_UNWATCHED: nothing was done; SM_GONE.
- * Never fails for memory: where there is none, even by eviction, the horizon of more
- * keys is raised.
+ * hides it in a map that keeps such: SM_FOUND or SM_ABSENT, whether there was one;
+ * SM_UNWATCHED: nothing was done; SM_GONE.  Never fails for memory: where there is none, even
+ * by eviction, it fences more keys.  ended may be NULL: nothing is known.
  */
-extern sm_status sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence);
+extern sm_status sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence,
+							   sm_ended_fn ended);
 
 /*
- * Raises all horizons to that, and removes all keys, a shard at one moment, but not all at
- * the same.  A map that was not watched is from then on.  SM_FOUND or SM_GONE.
+ * Fences and removes all keys, a shard at one moment, but not all at the same.  SM_FOUND,
+ * SM_UNWATCHED, or SM_GONE.
  */
-extern sm_status sm_invalidate_all(sm_map *map, uint64_t horizon);
+extern sm_status sm_invalidate_all(sm_map *map, uint64_t fence, sm_ended_fn ended);
 
 /* What covers says of a key now: SM_FOUND or SM_REFUSED; SM_UNWATCHED; SM_GONE. */
 extern sm_status sm_covered(sm_map *map, sm_bytes key, sm_covers_fn covers, void *arg);

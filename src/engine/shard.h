@@ -57,6 +57,13 @@ typedef struct sm_map_state
 	sm_word stale;	   /* microseconds that a value is kept after an invalidation */
 } sm_map_state;
 
+/* An sm_stripe: what stands in the way of fills of a few keys, or of all. */
+typedef struct sm_stripe_words
+{
+	sm_word horizon;
+	sm_word fence[SM_FENCES];
+} sm_stripe_words;
+
 struct sm_shard
 {
 	/* Loaded by readers; stored when an index or the map is replaced. */
@@ -89,7 +96,7 @@ struct sm_shard
 	uint32_t map_shard;			 /* the first shard of the map */
 	uint32_t map_shards;		 /* how many it has */
 	uint32_t ordered_tags;		 /* keys with lesser tags are in the order */
-	uint64_t horizon;			 /* of all its keys' fills; 0: it is not watched */
+	uint64_t horizon;			 /* see sm_fences; 0: it is not watched */
 	bool order_changes;			 /* its version is odd */
 	bool growing;				 /* dirty is the next read index */
 	uint32_t moved;				 /* growing: the read index' buckets moved so far */
@@ -99,7 +106,8 @@ struct sm_shard
 	sm_log log;
 	sm_ghosts ghosts;
 	sm_kept kept;
-	uint64_t stripes;		/* the page of the keys' fences, 0: there are none */
+	sm_stripe_words all;	/* the fences of all keys */
+	uint64_t stripes;		/* the page of the other ones, 0: there are none */
 	sm_word settled;		/* pages of this shard that the map's sum has */
 	bool sweeping;			/* a sweep of expired entries is under way */
 	bool sweeping_hidden;	/* it takes all that is hidden, too */
@@ -123,6 +131,7 @@ typedef struct sm_request
 typedef struct sm_coherence
 {
 	uint64_t fence;		 /* an invalidation's; 0: it is a fill */
+	sm_ended_fn ended;	 /* the same's */
 	sm_covers_fn covers; /* a fill's: may it be stored? */
 	void *arg;
 } sm_coherence;
@@ -217,9 +226,10 @@ extern void sm_shard_close_snapshot(const sm_engine *engine, uint32_t number,
 									uint64_t id, uint64_t owner);
 
 /* shard_fence.c: with the shard's lock held, exclusive */
-extern void sm_shard_raise_horizon(sm_shard *shard, uint64_t horizon);
 extern void sm_shard_fence(const sm_engine *engine, sm_shard *shard, uint32_t tag,
-						   uint64_t fence);
+						   uint64_t fence, sm_ended_fn ended);
+extern void sm_shard_fence_all(sm_shard *shard, uint64_t fence, sm_ended_fn ended);
+extern uint64_t sm_shard_take_fences(sm_shard *shard);
 
 /* shard_fence.c: with the shard's lock held, shared or exclusive */
 extern bool sm_shard_covers(const sm_engine *engine, const sm_shard *shard,
@@ -260,8 +270,8 @@ extern bool sm_shard_set_ordered(const sm_engine *engine, uint32_t number, uint6
 								 bool ordered);
 extern bool sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id,
 						   bool destroy);
-extern bool sm_shard_invalidate(const sm_engine *engine, uint32_t number, uint64_t id,
-								uint64_t horizon);
+extern sm_status sm_shard_invalidate(const sm_engine *engine, uint32_t number,
+									 uint64_t id, uint64_t fence, sm_ended_fn ended);
 extern uint64_t sm_shard_free_empty(const sm_engine *engine, uint32_t number,
 									uint64_t id);
 

@@ -140,9 +140,7 @@ sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destr
 		sm_store(&shard->id, 0);
 		kept = shard->kept;
 		shard->kept = (sm_kept) {0};
-		stripes = shard->stripes;
-		shard->stripes = 0;
-		shard->horizon = 0;
+		stripes = sm_shard_take_fences(shard);
 	}
 	if (is_there)
 		contents = take_contents(engine, shard);
@@ -156,20 +154,25 @@ sm_shard_clear(const sm_engine *engine, uint32_t number, uint64_t id, bool destr
 }
 
 /*
- * Empties a shard and raises its horizon, under one hold of the lock: what a fill stores
- * before is taken out, and what comes later meets the horizon (C3).  Returns as above.
+ * Empties a shard and fences all of its keys, under one hold of the lock: what a fill
+ * stores before is taken out, and what comes later meets the fence (C3).  SM_FOUND,
+ * SM_UNWATCHED, or SM_GONE.
  */
-bool
+sm_status
 sm_shard_invalidate(const sm_engine *engine, uint32_t number, uint64_t id,
-					uint64_t horizon)
+					uint64_t fence, sm_ended_fn ended)
 {
 	sm_shard *shard = sm_shard_lock(engine, number);
 	shard_contents contents = {0};
-	bool is_there = sm_load(&shard->id) == id;
+	sm_status status = SM_FOUND;
 
-	if (is_there)
+	if (sm_load(&shard->id) != id)
+		status = SM_GONE;
+	else if (shard->horizon == 0)
+		status = SM_UNWATCHED;
+	else
 	{
-		sm_shard_raise_horizon(shard, horizon);
+		sm_shard_fence_all(shard, fence, ended);
 		if (number == shard->map_shard)
 			sm_shard_count_one(shard, SM_INVALIDATIONS);
 		contents = take_contents(engine, shard);
@@ -177,5 +180,5 @@ sm_shard_invalidate(const sm_engine *engine, uint32_t number, uint64_t id,
 	sm_shard_unlock(engine, number);
 
 	free_contents(engine, &contents);
-	return is_there;
+	return status;
 }

@@ -2,17 +2,18 @@
  * shard_fence.c
  *	  What stands in the way of fills of a shard's keys: its horizon, and stripes of fences.
  *
- * A shard that is watched has a horizon, and from its first fence on a page of stripes.  A
- * key belongs to one of these by its tag; a stripe has a horizon and a few fences.  No
- * state is kept of single keys, so nothing can run out: keys of one stripe cost each other
- * a fill now and then.
+ * A shard that is watched has a horizon and a stripe of fences for all of its keys, and
+ * from its first fence of a single key on a page of stripes.  A key belongs to one of these
+ * by its tag.  No state is kept of single keys, so nothing can run out: keys of one stripe
+ * cost each other a fill now and then.
  *
  * All of it is read and changed under the shard's lock.  An invalidation fences the key
  * and takes the pair out under one hold of it, and a fill asks and stores under one hold:
  * a fill that comes first is taken out, and one that comes after meets the fence (C3).
- * What has been put in the way is never taken away, except with the whole shard, but it
- * may become more: a number that is pushed out of a stripe, or finds no page, raises a
- * horizon, which stands in the way of whatever the number did.
+ *
+ * What has been put in the way may become more: a number that is pushed out of a stripe
+ * raises its horizon, and one that finds no page stands in the way of all keys.  It is
+ * taken away with the whole shard, and when it is not needed any more, see fence_stripe.
  */
 #include "shard.h"
 
@@ -20,74 +21,109 @@
 
 #define STRIPE_BITS 7
 
-typedef struct stripe
-{
-	sm_word horizon;
-	sm_word fence[SM_FENCES]; /* each greater than the horizon, or 0: none */
-} stripe;
-
-_Static_assert(sizeof(stripe) << STRIPE_BITS == SM_PAGE_SIZE, "stripes fill a page");
+_Static_assert(sizeof(sm_stripe_words) << STRIPE_BITS == SM_PAGE_SIZE,
+			   "stripes fill a page");
 
 /* All bits of a tag decide, not just those that name its bucket, or its neighbours. */
-static stripe *
+static sm_stripe_words *
 stripe_of(const sm_engine *engine, const sm_shard *shard, uint32_t tag)
 {
-	stripe *stripes = (stripe *) sm_at(&engine->arena, shard->stripes);
+	sm_stripe_words *stripes =
+		(sm_stripe_words *) sm_at(&engine->arena, shard->stripes);
 
 	return &stripes[tag * (uint32_t) 0x9e3779b1 >> (32 - STRIPE_BITS)];
 }
 
-/* It watches a shard that was not watched before. */
-void
-sm_shard_raise_horizon(sm_shard *shard, uint64_t horizon)
+static void
+forget_below(sm_word *number, uint64_t below)
 {
-	if (shard->horizon < horizon)
-		shard->horizon = horizon;
+	if (sm_load(number) < below)
+		sm_store(number, 0);
+}
+
+/*
+ * Puts a fence into a stripe.  If there is no place, those of transactions that have ended
+ * are forgotten: what is computed from now on sees that, and what was computed before now
+ * meets the new fence, whose transaction was in progress then (C3).  If there is still
+ * none, the least of all, which may be the new one, becomes the horizon.
+ */
+static void
+fence_stripe(sm_stripe_words *stripe, uint64_t fence, sm_ended_fn ended)
+{
+	sm_word *least = &stripe->fence[0];
+
+	for (int i = 0; i < SM_FENCES; i++)
+	{
+		if (sm_load(&stripe->fence[i]) == fence)
+			return;
+		if (sm_load(&stripe->fence[i]) < sm_load(least))
+			least = &stripe->fence[i];
+	}
+	/* a place that is free is the least */
+	if (sm_load(least) != 0 && ended != NULL)
+	{
+		uint64_t below = ended();
+
+		for (int i = 0; i < SM_FENCES; i++)
+			forget_below(&stripe->fence[i], below);
+		forget_below(&stripe->horizon, below);
+	}
+	if (sm_load(least) > fence)
+	{
+		if (sm_load(&stripe->horizon) < fence)
+			sm_store(&stripe->horizon, fence);
+		return;
+	}
+	if (sm_load(&stripe->horizon) < sm_load(least))
+		sm_store(&stripe->horizon, sm_load(least));
+	sm_store(least, fence);
+}
+
+/* Fences all keys of a shard. */
+void
+sm_shard_fence_all(sm_shard *shard, uint64_t fence, sm_ended_fn ended)
+{
+	/* it stands in the way already */
+	if (fence > shard->horizon)
+		fence_stripe(&shard->all, fence, ended);
 }
 
 /*
  * Fences the keys of a tag's stripe.  Keys may be evicted for a page of them, within the
- * quota and the arena (M1); where there is none, the shard's horizon is raised.  A fence
- * that is no greater than a horizon stands in the way already.  Of one too many the least,
- * which has most likely ended for all, becomes the stripe's horizon; that is no less than
- * the one before, see stripe.
+ * quota and the arena (M1); where there is none, all keys are fenced.
  */
 void
-sm_shard_fence(const sm_engine *engine, sm_shard *shard, uint32_t tag, uint64_t fence)
+sm_shard_fence(const sm_engine *engine, sm_shard *shard, uint32_t tag, uint64_t fence,
+			   sm_ended_fn ended)
 {
-	stripe *at;
-	sm_word *least;
-
 	if (fence <= shard->horizon)
 		return;
 	if (shard->stripes == 0)
 		shard->stripes = sm_shard_make_page(engine, shard);
 	if (shard->stripes == 0)
-	{
-		sm_shard_raise_horizon(shard, fence);
-		return;
-	}
-
-	at = stripe_of(engine, shard, tag);
-	if (fence <= sm_load(&at->horizon))
-		return;
-	least = &at->fence[0];
-	for (int i = 0; i < SM_FENCES; i++)
-	{
-		if (sm_load(&at->fence[i]) == fence)
-			return;
-		if (sm_load(&at->fence[i]) < sm_load(least))
-			least = &at->fence[i];
-	}
-	if (sm_load(least) > fence)
-		sm_store(&at->horizon, fence);
+		sm_shard_fence_all(shard, fence, ended);
 	else
-	{
-		/* a place that is free is the least */
-		if (sm_load(least) != 0)
-			sm_store(&at->horizon, sm_load(least));
-		sm_store(least, fence);
-	}
+		fence_stripe(stripe_of(engine, shard, tag), fence, ended);
+}
+
+/* Forgets all fences.  Returns the page that they had, for the caller to free, or 0. */
+uint64_t
+sm_shard_take_fences(sm_shard *shard)
+{
+	uint64_t stripes = shard->stripes;
+
+	shard->stripes = 0;
+	shard->horizon = 0;
+	shard->all = (sm_stripe_words) {0};
+	return stripes;
+}
+
+static void
+copy_stripe(sm_stripe *to, const sm_stripe_words *from)
+{
+	to->horizon = sm_load(&from->horizon);
+	for (int i = 0; i < SM_FENCES; i++)
+		to->fence[i] = sm_load(&from->fence[i]);
 }
 
 /* Asks whether a fill of a key with that tag may be stored. */
@@ -98,14 +134,8 @@ sm_shard_covers(const sm_engine *engine, const sm_shard *shard, uint32_t tag,
 	sm_fences fences = {.horizon = shard->horizon};
 
 	if (shard->stripes != 0)
-	{
-		const stripe *at = stripe_of(engine, shard, tag);
-
-		if (sm_load(&at->horizon) > fences.horizon)
-			fences.horizon = sm_load(&at->horizon);
-		for (int i = 0; i < SM_FENCES; i++)
-			fences.fence[i] = sm_load(&at->fence[i]);
-	}
+		copy_stripe(&fences.stripe[0], stripe_of(engine, shard, tag));
+	copy_stripe(&fences.stripe[1], &shard->all);
 	return covers(arg, &fences);
 }
 
@@ -136,8 +166,8 @@ sm_shard_watch(const sm_engine *engine, uint32_t number, uint64_t id, uint64_t h
 	sm_shard *shard = sm_shard_lock(engine, number);
 	bool is_there = sm_load(&shard->id) == id;
 
-	if (is_there)
-		sm_shard_raise_horizon(shard, horizon);
+	if (is_there && shard->horizon < horizon)
+		shard->horizon = horizon;
 	sm_shard_unlock(engine, number);
 	return is_there;
 }
@@ -151,11 +181,7 @@ sm_shard_unwatch(const sm_engine *engine, uint32_t number, uint64_t id)
 	uint64_t stripes = 0;
 
 	if (is_there)
-	{
-		stripes = shard->stripes;
-		shard->stripes = 0;
-		shard->horizon = 0;
-	}
+		stripes = sm_shard_take_fences(shard);
 	sm_shard_unlock(engine, number);
 
 	/* nobody looks at it without the lock, so it is out of reach (R5) */

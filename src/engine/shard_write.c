@@ -527,7 +527,8 @@ pass_fences(const sm_request *request, const sm_write *write)
 		return SM_UNWATCHED;
 	if (coherence->fence != 0)
 	{
-		sm_shard_fence(request->engine, shard, request->tag, coherence->fence);
+		sm_shard_fence(request->engine, shard, request->tag, coherence->fence,
+					   coherence->ended);
 		sm_shard_count_one(shard, SM_INVALIDATIONS);
 		return SM_FOUND;
 	}

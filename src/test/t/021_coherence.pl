@@ -21,6 +21,8 @@ my $keys = 600;
 start_server(q(
 max_connections = 60
 max_prepared_transactions = 30
+max_wal_senders = 1
+wal_level = replica
 fsync = off
 deadlock_timeout = 200ms
 restart_after_crash = on
@@ -430,6 +432,9 @@ at_rest('at the start');
 # ---------------------------------------------------------------------------
 # Cases that no draw may leave out.
 
+# other keys' fences, so many that each stripe has had too many
+my $push_out = q(DO $$BEGIN FOR i IN 2 .. 599 LOOP UPDATE t SET v = v WHERE k = i; COMMIT; END LOOP; END $$);
+
 # a fence that other keys of its stripe push out, while its transaction is in progress
 {
 	my $old = fetched(1);
@@ -437,7 +442,7 @@ at_rest('at the start');
 	is(cached(1), 'null', 'a prepared change has taken the pair');
 	is(fetched(1), $old, 'and is not seen');
 	is(cached(1), 'null', 'what is computed meanwhile is not kept');
-	sql(q(DO $$BEGIN FOR i IN 2 .. 599 LOOP UPDATE t SET v = v WHERE k = i; COMMIT; END LOOP; END $$)) for 1 .. 3;
+	sql($push_out) for 1 .. 3;
 	is(fetched(1), $old, 'it is not seen while others push its fence out');
 	is(cached(1), 'null', 'nor is anything kept');
 	sql(q(COMMIT PREPARED 'one'));
@@ -445,6 +450,53 @@ at_rest('at the start');
 	isnt(fetched(1), $old, 'which is a new one');
 	no_violation('fences pushed out');
 	at_rest('fences pushed out');
+}
+
+# a transaction that has written, and stays open, stands in the way of nothing before its commit
+{
+	my $open = $node->background_psql('postgres');
+	$open->query_safe('BEGIN; SELECT pg_current_xact_id()');
+	my $old = fetched(1);
+	sql($push_out) for 1 .. 3;
+	sql(q(UPDATE t SET v = v WHERE k = 1));
+	at_rest('beside a transaction that stays open');
+	$open->query_safe(q(SELECT change(1, 'update')));
+	is(fetched(1), $old, 'what it changes is not seen');
+	is(cached(1), $old, 'and what is computed meanwhile is kept');
+	$open->query_safe('COMMIT');
+	is(cached(1), 'null', 'its commit takes the pair');
+	isnt(fetched(1), $old, 'and its value is fetched');
+	at_rest('after it');
+	$open->quit;
+	no_violation('a transaction that stays open');
+}
+
+# one that has fenced, and does not come to its end, while others push its fence out
+{
+	sql(q(ALTER DATABASE postgres SET synchronous_commit = local));
+	my $waits = $node->background_psql('postgres', on_error_stop => 0);
+	my $pid = $waits->query_safe('SET synchronous_commit = on; SELECT pg_backend_pid()');
+	$node->append_conf('postgresql.conf', q(synchronous_standby_names = 'nobody'));
+	$node->reload;
+	$node->poll_query_until('postgres', q(SELECT current_setting('synchronous_standby_names') = 'nobody')) or die;
+	# the checkpointer has heard of it then
+	sql('CHECKPOINT');
+	my $old = fetched(1);
+	$waits->query_until(qr/waits/, "\\echo waits\nSELECT change(1, 'update');\n");
+	$node->poll_query_until('postgres', qq(SELECT wait_event = 'SyncRep' FROM pg_stat_activity WHERE pid = $pid)) or die;
+	is(fetched(1), $old, 'a commit that has not come to its end is not seen');
+	is(cached(1), 'null', 'what is computed meanwhile is not kept');
+	sql($push_out) for 1 .. 3;
+	is(fetched(1), $old, 'nor is it when others push its fence out');
+	is(cached(1), 'null', 'nor is anything kept');
+	$node->append_conf('postgresql.conf', q(synchronous_standby_names = ''));
+	$node->reload;
+	$node->poll_query_until('postgres', qq(SELECT state = 'idle' FROM pg_stat_activity WHERE pid = $pid)) or die;
+	isnt(fetched(1), $old, 'when it has ended its value is fetched');
+	sql(q(ALTER DATABASE postgres RESET synchronous_commit));
+	$waits->quit;
+	no_violation('a commit that takes its time');
+	at_rest('a commit that takes its time');
 }
 
 # the key of a row that changes, and a table that is emptied
@@ -520,6 +572,7 @@ sub finish_crowd
 my $pause = "\\set ms random(0, 6)\n\\sleep :ms ms\n";
 my $repeatable = 'BEGIN ISOLATION LEVEL REPEATABLE READ';
 my @writers = (
+	2 => "\\set ms random(50, 600)\nBEGIN;\nSELECT pg_current_xact_id();\n\\sleep :ms ms\nSELECT change_any(2);\n${pause}COMMIT;\n",
 	6 => "BEGIN;\nSELECT change_any(1);\n${pause}COMMIT;\n",
 	4 => "SELECT change_any(1);\n",
 	4 => "BEGIN;\nSELECT change_any(3);\n${pause}COMMIT;\n",

@@ -168,6 +168,11 @@ sql(q(SET ROLE alice; SELECT syncmap.watch('am', 'alices', 'k')));
 sql(q(INSERT INTO alices SELECT i, i FROM generate_series(1, 10) i));
 works('a map and a table of a role without rights', map => 'am', table => 'alices');
 refused(q(CREATE ROLE bob; SET ROLE bob; SELECT syncmap.unwatch('am', 'alices')), '42501', 'unwatch by somebody else');
+sql(q(ALTER TABLE alices OWNER TO bob));
+refused(q(SET ROLE alice; SELECT syncmap.unwatch('am', 't')), '42501', 'unwatch of a table that does not watch, by the owner of the map');
+is(sql(q(SET ROLE alice; SELECT syncmap.unwatch('am', 'alices'), syncmap.get('am', 3::bigint))), 't|', 'unwatch by the owner of the map');
+sql(q(SELECT syncmap.watch('am', 'alices', 'k')));
+is(sql(q(SET ROLE bob; SELECT syncmap.unwatch('am', 'alices'))), 't', 'unwatch by the owner of the table');
 sql(q(DROP FOREIGN TABLE am; DROP TABLE alices));
 
 # what is taken
@@ -617,7 +622,7 @@ is(sql(q(SELECT syncmap.lease('m') AS l \gset
 	SELECT syncmap.put_leased('m', 5::bigint, :v::bigint, :'l'::bytea); ROLLBACK;
 	SELECT syncmap.get('m', 5::bigint))), "f\n", 'a lease of before does not store in a transaction that has written');
 
-# changes of partitions that are replicated (their TRUNCATE: see README)
+# changes of partitions that are replicated
 sql(q(SET client_min_messages = warning; DROP TABLE IF EXISTS p, p1 CASCADE));
 fresh_parts();
 sql($_->[0], $_->[1]) for [ q(CREATE PUBLICATION parts FOR TABLE p WITH (publish_via_partition_root = false); ALTER TABLE p1 REPLICA IDENTITY FULL; ALTER TABLE p21 REPLICA IDENTITY FULL), 'postgres' ];
@@ -627,7 +632,9 @@ sql(q(SET client_min_messages = warning; DROP TABLE IF EXISTS t CASCADE; DROP FO
 sql(q(SELECT pg_create_logical_replication_slot('parts', 'pgoutput')));
 sql(sprintf(q(CREATE SUBSCRIPTION parts CONNECTION 'host=%s port=%s dbname=postgres' PUBLICATION parts WITH (create_slot = false, slot_name = 'parts')), $node->host, $node->port), 'subscriber');
 $node->poll_query_until('subscriber', 'SELECT count(*) = 10 FROM p') or diag 'nothing is replicated';
-for my $change (q(UPDATE p SET v = v + 1 WHERE k < 5), q(UPDATE p SET a = 3 - a WHERE k = 6))
+for my $change (
+	q(UPDATE p SET v = v + 1 WHERE k < 5), q(UPDATE p SET a = 3 - a WHERE k = 6),
+	q(TRUNCATE p1), q(TRUNCATE p21; INSERT INTO p SELECT i, 2 * i, 1 + i % 2 FROM generate_series(1, 10) i), q(TRUNCATE p))
 {
 	sql(q(SELECT count(syncmap.fetch('m', i::bigint)) FROM generate_series(1, 10) i), 'subscriber');
 	sql($change);

@@ -2,111 +2,14 @@
  * test_fences.c
  *	  Maps that are watched: what stands in the way of fills, and what does not.
  *
- *	  test_fences [seed [seconds]]
- *
- * First case by case, each with the guarantee that it attacks.  Then a host with
- * transactions in threads: they change rows, invalidate their keys, and become visible or
- * abort; others fetch, from the map or else from a snapshot of the rows, which they fill
- * in.  A row's value is how many transactions that changed it were visible, so a value
- * tells what it was computed without.
+ * Case by case, each with the guarantee that it attacks.
  */
-#include <pthread.h>
-#include <sched.h>
+#include "watched.h"
 
-#include "check.h"
-#include "port.h"
-#include "port_posix.h"
-
-#define WATCHED 100 /* the horizon that maps start with here */
-#define LARGE	20000
-
-static sm_host host;
 static char room[LARGE];
 static char out[4 * LARGE];
 
-static sm_bytes
-key_of(const uint64_t *number)
-{
-	return (sm_bytes) {number, sizeof(*number)};
-}
-
-/* ---- a snapshot of transactions ---- */
-
-#define MAX_RUNNING 16
-
-/* Sees what ended before next, but for those that were running. */
-typedef struct view
-{
-	uint64_t oldest; /* of those, or next */
-	uint64_t next;
-	int nrunning;
-	uint64_t running[MAX_RUNNING];
-} view;
-
-static bool
-sees(const view *v, uint64_t id)
-{
-	for (int i = 0; i < v->nrunning; i++)
-	{
-		if (v->running[i] == id)
-			return false;
-	}
-	return id < v->next;
-}
-
-static bool
-covers(void *arg, const sm_fences *fences)
-{
-	const view *v = arg;
-
-	sm_check(sm_host_held == 1, "C3: coverage is asked for without the lock");
-	for (int i = 0; i < SM_FENCES; i++)
-	{
-		if (fences->fence[i] != 0 && !sees(v, fences->fence[i]))
-			return false;
-	}
-	return v->oldest > fences->horizon;
-}
-
-/* A view to which all before that have ended. */
-static view
-after(uint64_t next)
-{
-	return (view) {.oldest = next, .next = next};
-}
-
-/* One to which that one has not. */
-static view
-without(uint64_t id, uint64_t next)
-{
-	return (view) {.oldest = id, .next = next, .nrunning = 1, .running = {id}};
-}
-
 /* ---- what the cases need ---- */
-
-static uint32_t fresh;
-
-static sm_map
-make_map(uint32_t shard_bits, uint64_t hash_mask)
-{
-	sm_map map;
-
-	sm_host_create(&host, 16 << 20, 1U << shard_bits, -1, 5);
-	host.engine.hash_mask = hash_mask;
-	fresh = sm_host_free_pages();
-	sm_map_open(&map, &host.engine, 1, 0, shard_bits);
-	sm_map_create(&map);
-	return map;
-}
-
-static void
-drop_map(sm_map *map)
-{
-	sm_map_destroy(map);
-	sm_check(sm_host_free_pages() == fresh, "M1: %u pages are free, not %u",
-			 sm_host_free_pages(), fresh);
-	sm_host_detach(&host);
-}
 
 static sm_status
 fill(sm_map *map, uint64_t key, size_t len, view v)
@@ -135,6 +38,23 @@ copy_fences(void *arg, const sm_fences *fences)
 	return true;
 }
 
+static void
+sort(sm_stripe *stripe)
+{
+	for (int i = 0; i < SM_FENCES; i++)
+	{
+		for (int j = i + 1; j < SM_FENCES; j++)
+		{
+			uint64_t fence = stripe->fence[i];
+
+			if (stripe->fence[j] <= fence)
+				continue;
+			stripe->fence[i] = stripe->fence[j];
+			stripe->fence[j] = fence;
+		}
+	}
+}
+
 /* What stands in the way of a key, the greatest fence first. */
 static sm_fences
 look(sm_map *map, uint64_t key)
@@ -143,30 +63,43 @@ look(sm_map *map, uint64_t key)
 
 	sm_check(sm_covered(map, key_of(&key), copy_fences, &fences) == SM_FOUND,
 			 "a map that is not watched");
-	for (int i = 0; i < SM_FENCES; i++)
-	{
-		for (int j = i + 1; j < SM_FENCES; j++)
-		{
-			uint64_t fence = fences.fence[i];
-
-			if (fences.fence[j] <= fence)
-				continue;
-			fences.fence[i] = fences.fence[j];
-			fences.fence[j] = fence;
-		}
-	}
+	sort(&fences.stripe[0]);
+	sort(&fences.stripe[1]);
 	return fences;
 }
 
 static void
-check_fences(sm_map *map, uint64_t key, sm_fences expected, const char *when)
+check_all_fences(sm_map *map, uint64_t key, sm_fences expected, const char *when)
 {
 	sm_fences fences = look(map, key);
 
 	sm_check(memcmp(&fences, &expected, sizeof(fences)) == 0,
-			 "C3: %s: horizon %lu, fences %lu %lu %lu", when,
-			 (unsigned long) fences.horizon, (unsigned long) fences.fence[0],
-			 (unsigned long) fences.fence[1], (unsigned long) fences.fence[2]);
+			 "C3: %s: horizon %lu; %lu, fences %lu %lu %lu; of all keys %lu, %lu", when,
+			 (unsigned long) fences.horizon, (unsigned long) fences.stripe[0].horizon,
+			 (unsigned long) fences.stripe[0].fence[0],
+			 (unsigned long) fences.stripe[0].fence[1],
+			 (unsigned long) fences.stripe[0].fence[2],
+			 (unsigned long) fences.stripe[1].horizon,
+			 (unsigned long) fences.stripe[1].fence[0]);
+}
+
+/* The same of a key's own stripe, while none is in the way of all keys. */
+static void
+check_fences(sm_map *map, uint64_t key, sm_stripe expected, const char *when)
+{
+	check_all_fences(map, key, (sm_fences) {WATCHED, {expected, {0}}}, when);
+}
+
+/* What the host says of those that have ended. */
+static uint64_t known;
+static int asked;
+
+static uint64_t
+tell_ended(void)
+{
+	sm_check(sm_host_held == 1, "C3: who has ended is asked for without the lock");
+	asked++;
+	return known;
 }
 
 static uint64_t
@@ -193,7 +126,7 @@ test_fence(sm_map *map, size_t len)
 	uint64_t key = 1;
 
 	sm_check(fill(map, key, len, after(200)) == SM_UNWATCHED &&
-				 sm_invalidate(map, key_of(&key), 200) == SM_UNWATCHED &&
+				 sm_invalidate(map, key_of(&key), 200, NULL) == SM_UNWATCHED &&
 				 !has(map, key),
 			 "C3: a map that is not watched takes fills");
 	sm_check(sm_map_watch(map, WATCHED) == SM_FOUND, "watch");
@@ -203,9 +136,9 @@ test_fence(sm_map *map, size_t len)
 				 fill(map, key, len, after(WATCHED + 1)) == SM_FOUND,
 			 "a fill that covers is refused");
 
-	sm_check(sm_invalidate(map, key_of(&key), 200) == SM_FOUND && !has(map, key),
+	sm_check(sm_invalidate(map, key_of(&key), 200, NULL) == SM_FOUND && !has(map, key),
 			 "C1: what was invalidated is there");
-	sm_check(sm_invalidate(map, key_of(&key), 200) == SM_ABSENT, "there is none");
+	sm_check(sm_invalidate(map, key_of(&key), 200, NULL) == SM_ABSENT, "there is none");
 	sm_check(fill(map, key, len, after(200)) == SM_REFUSED &&
 				 fill(map, key, len, without(200, 300)) == SM_REFUSED && !has(map, key),
 			 "C3: a fill from before an invalidation");
@@ -231,18 +164,18 @@ test_places(sm_map *map)
 
 	sm_map_watch(map, WATCHED);
 	for (int i = 0; i < 5; i++)
-		sm_invalidate(map, key_of(&key), 201);
-	sm_invalidate(map, key_of(&key), 203);
-	sm_invalidate(map, key_of(&key), 202);
-	sm_invalidate(map, key_of(&key), 201);
-	check_fences(map, key, (sm_fences) {WATCHED, {203, 202, 201}}, "a fence twice");
-	sm_invalidate(map, key_of(&key), 204);
-	check_fences(map, key, (sm_fences) {201, {204, 203, 202}}, "a fence too many");
+		sm_invalidate(map, key_of(&key), 201, NULL);
+	sm_invalidate(map, key_of(&key), 203, NULL);
+	sm_invalidate(map, key_of(&key), 202, NULL);
+	sm_invalidate(map, key_of(&key), 201, NULL);
+	check_fences(map, key, (sm_stripe) {0, {203, 202, 201}}, "a fence twice");
+	sm_invalidate(map, key_of(&key), 204, NULL);
+	check_fences(map, key, (sm_stripe) {201, {204, 203, 202}}, "a fence too many");
 	sm_check(fill(map, key, 8, without(201, 300)) == SM_REFUSED,
 			 "C3: a fence that was pushed out is forgotten");
-	sm_invalidate(map, key_of(&key), 150);
-	sm_invalidate(map, key_of(&key), 201);
-	check_fences(map, key, (sm_fences) {201, {204, 203, 202}}, "one below the horizon");
+	sm_invalidate(map, key_of(&key), 150, NULL);
+	sm_invalidate(map, key_of(&key), 201, NULL);
+	check_fences(map, key, (sm_stripe) {201, {204, 203, 202}}, "one below the horizon");
 
 	/* the greatest stay, and the greatest of the others is the horizon */
 	sm_map_unwatch(map);
@@ -258,7 +191,7 @@ test_places(sm_map *map)
 			int at = SM_FENCES + 1;
 			bool again = false;
 
-			sm_invalidate(map, key_of(&key), fence);
+			sm_invalidate(map, key_of(&key), fence, NULL);
 			for (int i = 0; i <= SM_FENCES; i++)
 				again |= most[i] == fence;
 			if (again)
@@ -268,13 +201,88 @@ test_places(sm_map *map)
 				most[at] = most[at - 1];
 				most[at - 1] = fence;
 			}
-			check_fences(map, key,
-						 (sm_fences) {most[3] != 0 ? most[3] : WATCHED,
-									  {most[0], most[1], most[2]}},
+			check_fences(map, key, (sm_stripe) {most[3], {most[0], most[1], most[2]}},
 						 "random fences");
 		}
 		sm_map_unwatch(map);
 	}
+}
+
+/*
+ * C3: a fence that finds no place has those forgotten that have ended, and no other: what
+ * was computed before their end meets the new one.  invalidate has stripe fence.
+ */
+static void
+check_ended(sm_map *map, int stripe,
+			sm_status (*invalidate)(sm_map *map, uint64_t key, uint64_t id))
+{
+	uint64_t key = 7;
+	sm_fences fences = {.horizon = WATCHED};
+	sm_stripe *expected = &fences.stripe[stripe];
+
+	known = 1000;
+	asked = 0;
+	for (uint64_t id = 201; id <= 203; id++)
+		invalidate(map, key, id);
+	*expected = (sm_stripe) {0, {203, 202, 201}};
+	check_all_fences(map, key, fences, "there is room");
+	sm_check(asked == 0, "who has ended is asked for without need");
+	invalidate(map, key, 204);
+	*expected = (sm_stripe) {0, {204}};
+	check_all_fences(map, key, fences, "all have ended");
+	/* one that is older than all, and goes on, is no obstacle */
+	sm_check(fill(map, key, 8, without(150, 300)) <= SM_ABSENT, "all have ended");
+	sm_check(fill(map, key, 8, without(204, 300)) == SM_REFUSED, "C3: an exact fence");
+
+	/* 205 is running */
+	known = 205;
+	for (uint64_t id = 205; id <= 207; id++)
+		invalidate(map, key, id);
+	*expected = (sm_stripe) {0, {207, 206, 205}};
+	check_all_fences(map, key, fences, "one has ended");
+	invalidate(map, key, 208);
+	*expected = (sm_stripe) {205, {208, 207, 206}};
+	check_all_fences(map, key, fences, "none has ended");
+	sm_check(fill(map, key, 8, without(205, 300)) == SM_REFUSED,
+			 "C3: who is running is forgotten");
+	sm_check(fill(map, key, 8, without(150, 300)) == SM_REFUSED,
+			 "C3: nobody knows whether 205 has ended");
+
+	/* the old one invalidates itself, and is less than all */
+	known = 150;
+	invalidate(map, key, 150);
+	check_all_fences(map, key, fences, "an old one");
+	sm_check(fill(map, key, 8, without(150, 300)) == SM_REFUSED,
+			 "C3: an old one is forgotten");
+
+	/* with its end all is forgotten that has ended */
+	known = 208;
+	invalidate(map, key, 209);
+	*expected = (sm_stripe) {0, {209, 208}};
+	check_all_fences(map, key, fences, "others have ended, too");
+}
+
+static sm_status
+invalidate_key(sm_map *map, uint64_t key, uint64_t id)
+{
+	return sm_invalidate(map, key_of(&key), id, tell_ended);
+}
+
+static sm_status
+invalidate_map(sm_map *map, uint64_t key, uint64_t id)
+{
+	(void) key;
+	return sm_invalidate_all(map, id, tell_ended);
+}
+
+static void
+test_ended(sm_map *map)
+{
+	sm_map_watch(map, WATCHED);
+	check_ended(map, 0, invalidate_key);
+	sm_map_unwatch(map);
+	sm_map_watch(map, WATCHED);
+	check_ended(map, 1, invalidate_map);
 }
 
 /* A key's fences are in the way of few others, whatever their buckets are. */
@@ -289,10 +297,10 @@ test_spread(void)
 	{
 		uint64_t hit = 0;
 
-		sm_invalidate(&map, key_of(&key), 200 + key);
-		sm_check(look(&map, key).fence[0] >= 200 + key, "C3: its own fence");
+		sm_invalidate(&map, key_of(&key), 200 + key, NULL);
+		sm_check(look(&map, key).stripe[0].fence[0] >= 200 + key, "C3: its own fence");
 		for (uint64_t other = 1000; other < 13800; other++)
-			hit += look(&map, other).fence[0] == 200 + key;
+			hit += look(&map, other).stripe[0].fence[0] == 200 + key;
 		most = hit > most ? hit : most;
 		sm_check(hit > 30 && hit < 300, "%lu of 12800 keys share a stripe",
 				 (unsigned long) hit);
@@ -306,7 +314,7 @@ static void
 check_kept(sm_map *map, const sm_fences *before, const char *when)
 {
 	for (uint64_t key = 0; key < FENCED; key++)
-		check_fences(map, key, before[key], when);
+		check_all_fences(map, key, before[key], when);
 }
 
 /*
@@ -326,7 +334,7 @@ test_kept(sm_map *map)
 	sm_map_watch(map, WATCHED);
 	for (uint64_t key = 0; key < FENCED; key++)
 		for (uint64_t i = 0; i < key % 6; i++)
-			sm_invalidate(map, key_of(&key), 200 + key * 3 + i);
+			sm_invalidate(map, key_of(&key), 200 + key * 3 + i, NULL);
 	for (uint64_t key = 0; key < FENCED; key++)
 		before[key] = look(map, key);
 
@@ -377,7 +385,7 @@ test_pages(sm_map *map)
 	sm_map_watch(map, WATCHED);
 	sm_check(sm_map_pages(map) == 0, "M1: watching takes pages");
 	for (uint64_t key = 0; key < 500; key++)
-		sm_invalidate(map, key_of(&key), 200);
+		sm_invalidate(map, key_of(&key), 200, NULL);
 	sm_check(sm_map_pages(map) <= nshards && sm_map_pages(map) >= 1 &&
 				 fresh - sm_host_free_pages() == sm_map_pages(map),
 			 "M1: %lu pages are the map's", (unsigned long) sm_map_pages(map));
@@ -392,7 +400,8 @@ test_pages(sm_map *map)
 	sm_check(sm_reclaim(map, 100) == 0 && sm_evict(map, 100) == 0,
 			 "M5: a page of fences is given back");
 	sm_check(sm_map_pages(map) == nshards, "M1: pages after a shortage");
-	sm_check(sm_invalidate_all(map, 300) == SM_FOUND && sm_map_pages(map) == nshards,
+	sm_check(sm_invalidate_all(map, 300, NULL) == SM_FOUND &&
+				 sm_map_pages(map) == nshards,
 			 "M1: pages of an empty map");
 	sm_check(sm_map_unwatch(map) == SM_FOUND && sm_map_pages(map) == 0 &&
 				 sm_host_free_pages() == fresh,
@@ -404,7 +413,7 @@ static void
 test_no_memory(sm_map *map, bool quota)
 {
 	uint64_t key = 3;
-	sm_fences raised = {500, {0}};
+	sm_fences raised = {WATCHED, {{0}, {0, {500}}}};
 	uint64_t pages;
 
 	sm_map_watch(map, WATCHED);
@@ -414,9 +423,9 @@ test_no_memory(sm_map *map, bool quota)
 		sm_map_configure(map, pages * SM_PAGE_SIZE, false);
 	else
 		sm_host_fail_after(0);
-	sm_check(sm_invalidate(map, key_of(&key), 500) == SM_FOUND && !has(map, key),
+	sm_check(sm_invalidate(map, key_of(&key), 500, NULL) == SM_FOUND && !has(map, key),
 			 "C1: an invalidation without memory");
-	check_fences(map, key, raised, "without memory");
+	check_all_fences(map, key, raised, "without memory");
 	sm_check(fill(map, key, 8, without(500, 600)) == SM_REFUSED,
 			 "C3: a fence without memory");
 	sm_check(sm_map_pages(map) <= pages, "M1: the map is over its quota");
@@ -424,9 +433,10 @@ test_no_memory(sm_map *map, bool quota)
 	sm_map_configure(map, 0, false);
 
 	/* with memory again, fences are exact again */
-	sm_check(sm_invalidate(map, key_of(&key), 600) == SM_ABSENT, "nothing is there");
-	raised.fence[0] = 600;
-	check_fences(map, key, raised, "with memory again");
+	sm_check(sm_invalidate(map, key_of(&key), 600, NULL) == SM_ABSENT,
+			 "nothing is there");
+	raised.stripe[0].fence[0] = 600;
+	check_all_fences(map, key, raised, "with memory again");
 
 	/* a fill without memory leaves the value before, and the fences */
 	sm_check(fill(map, key, 100, after(700)) == SM_ABSENT, "a fill");
@@ -443,7 +453,7 @@ test_no_memory(sm_map *map, bool quota)
 	}
 	sm_host_fail_after(-1);
 	sm_check(sm_host_free_pages() == pages, "M1: a fill that failed has kept pages");
-	check_fences(map, key, raised, "a fill that failed");
+	check_all_fences(map, key, raised, "a fill that failed");
 }
 
 /* A map that is full, and evicts, has pages for fences all the same (M1). */
@@ -465,11 +475,12 @@ test_full(sm_map *map)
 	}
 	sm_check(sm_map_pages(map) + 16 > quota, "the map is not full");
 	for (uint64_t key = 0; key < 500; key++)
-		sm_invalidate(map, key_of(&key), 200);
+		sm_invalidate(map, key_of(&key), 200, NULL);
 	for (uint64_t key = 0; key < 500; key++)
 	{
-		sm_invalidate(map, key_of(&key), 300);
-		sm_check(look(map, key).fence[0] == 300, "a map that is full has no fences");
+		sm_invalidate(map, key_of(&key), 300, NULL);
+		sm_check(look(map, key).stripe[0].fence[0] == 300,
+				 "a map that is full has no fences");
 		sm_check(sm_map_pages(map) <= quota, "M1: the map is over its quota");
 	}
 	sm_check(sm_count(map) > 2000, "all was evicted for it");
@@ -485,7 +496,7 @@ test_life(sm_map *map)
 
 	sm_map_watch(map, WATCHED);
 	for (uint64_t k = 0; k < 50; k++)
-		sm_invalidate(map, key_of(&k), 200 + k);
+		sm_invalidate(map, key_of(&k), 200 + k, NULL);
 	sm_map_destroy(map);
 	sm_check(sm_host_free_pages() == fresh, "M1: destroy leaves pages");
 	sm_map_open(map, &host.engine, 2, 0, map->shard_bits);
@@ -496,9 +507,9 @@ test_life(sm_map *map)
 			 "a new map is watched from the start");
 	sm_map_watch(map, 7);
 	for (uint64_t k = 0; k < 50; k++)
-		check_fences(map, k, (sm_fences) {7, {0}}, "a new map");
-	sm_check(sm_invalidate(&stale, key_of(&key), 900) == SM_GONE &&
-				 sm_invalidate_all(&stale, 900) == SM_GONE &&
+		check_all_fences(map, k, (sm_fences) {.horizon = 7}, "a new map");
+	sm_check(sm_invalidate(&stale, key_of(&key), 900, NULL) == SM_GONE &&
+				 sm_invalidate_all(&stale, 900, NULL) == SM_GONE &&
 				 sm_map_watch(&stale, 900) == SM_GONE &&
 				 sm_map_unwatch(&stale) == SM_GONE &&
 				 sm_covered(&stale, key_of(&key), covers, &v) == SM_GONE,
@@ -507,7 +518,8 @@ test_life(sm_map *map)
 		sm_check(sm_fill(&stale, key_of(&key), (sm_bytes) {room, len}, SM_NEVER, covers,
 						 &v) == SM_GONE,
 				 "C3: a fill of a map that is gone");
-	check_fences(map, key, (sm_fences) {7, {0}}, "a handle of a map that is gone");
+	check_all_fences(map, key, (sm_fences) {.horizon = 7},
+					 "a handle of a map that is gone");
 	sm_check(has(map, key) && counted(map, SM_INVALIDATIONS) == 0, "it was changed");
 }
 
@@ -603,7 +615,7 @@ test_unchecked(sm_map *map)
 
 	unchecked.unchecked = true;
 	sm_map_watch(map, WATCHED);
-	sm_invalidate(map, key_of(&key), 200);
+	sm_invalidate(map, key_of(&key), 200, NULL);
 	sm_check(sm_put(map, key_of(&key), value, SM_NEVER) == SM_WATCHED, "put");
 	sm_check(sm_put(&unchecked, key_of(&key), value, SM_NEVER) == SM_ABSENT &&
 				 sm_compare_and_swap(&unchecked, key_of(&key), value, value,
@@ -612,7 +624,8 @@ test_unchecked(sm_map *map)
 			 "a store that is not to be checked");
 	sm_check(fill(&unchecked, key, 8, without(200, 300)) == SM_REFUSED,
 			 "C3: a fill with a handle that checks no puts");
-	sm_check(sm_invalidate(&unchecked, key_of(&key), 201) == SM_FOUND && !has(map, key),
+	sm_check(sm_invalidate(&unchecked, key_of(&key), 201, NULL) == SM_FOUND &&
+				 !has(map, key),
 			 "C1: an invalidation with a handle that checks no puts");
 }
 
@@ -623,21 +636,22 @@ test_unwatch(sm_map *map)
 	sm_bytes value = {room, 8};
 
 	sm_map_watch(map, WATCHED);
-	sm_invalidate(map, key_of(&key), 200);
+	sm_invalidate(map, key_of(&key), 200, NULL);
 	sm_check(fill(map, key, 8, after(300)) == SM_ABSENT, "a fill");
 	sm_check(sm_map_unwatch(map) == SM_FOUND && has(map, key), "unwatch");
 	sm_check(fill(map, key, 8, after(300)) == SM_UNWATCHED &&
-				 sm_invalidate(map, key_of(&key), 201) == SM_UNWATCHED && has(map, key),
+				 sm_invalidate(map, key_of(&key), 201, NULL) == SM_UNWATCHED &&
+				 has(map, key),
 			 "C3: a map that is not watched any more takes fills");
 	sm_check(sm_put(map, key_of(&key), value, SM_NEVER) == SM_FOUND,
 			 "a map that is not watched any more");
 	sm_map_watch(map, 300);
-	check_fences(map, key, (sm_fences) {300, {0}}, "watched again");
+	check_all_fences(map, key, (sm_fences) {.horizon = 300}, "watched again");
 	sm_check(sm_map_unwatch(map) == SM_FOUND && sm_map_unwatch(map) == SM_FOUND,
 			 "unwatch, twice");
 }
 
-/* C1, C3: all keys at once; that needs no watch before. */
+/* C1, C3: all keys at once. */
 static void
 test_all(sm_map *map)
 {
@@ -645,7 +659,10 @@ test_all(sm_map *map)
 
 	for (uint64_t key = 0; key < 300; key++)
 		sm_put(map, key_of(&key), value, SM_NEVER);
-	sm_check(sm_invalidate_all(map, 400) == SM_FOUND && sm_count(map) == 0,
+	sm_check(sm_invalidate_all(map, 400, NULL) == SM_UNWATCHED && sm_count(map) == 300,
+			 "C3: a map that is not watched has no fences");
+	sm_map_watch(map, WATCHED);
+	sm_check(sm_invalidate_all(map, 400, NULL) == SM_FOUND && sm_count(map) == 0,
 			 "C1: an invalidation of all leaves keys");
 	sm_check(counted(map, SM_INVALIDATIONS) == 1, "it is counted once");
 	for (uint64_t key = 0; key < 300; key++)
@@ -657,10 +674,11 @@ test_all(sm_map *map)
 				 "C3: a fill from before all was invalidated");
 	}
 	for (uint64_t key = 0; key < 300; key++)
-		sm_invalidate(map, key_of(&key), 500);
-	sm_check(sm_invalidate_all(map, 450) == SM_FOUND, "again");
+		sm_invalidate(map, key_of(&key), 500, NULL);
+	sm_check(sm_invalidate_all(map, 450, NULL) == SM_FOUND, "again");
 	for (uint64_t key = 0; key < 300; key++)
-		check_fences(map, key, (sm_fences) {450, {500}}, "all, below a fence");
+		check_all_fences(map, key, (sm_fences) {WATCHED, {{0, {500}}, {0, {450, 400}}}},
+						 "all, below a fence");
 }
 
 /* M1: large values that are refused, or replaced, or taken out. */
@@ -672,7 +690,7 @@ test_large(sm_map *map)
 	uint32_t filled;
 
 	sm_map_watch(map, WATCHED);
-	sm_invalidate(map, key_of(&key), 200);
+	sm_invalidate(map, key_of(&key), 200, NULL);
 	sm_check(fill(map, key, 8, after(300)) == SM_ABSENT, "a fill");
 	empty = sm_host_free_pages();
 	sm_check(fill(map, key, LARGE, without(200, 300)) == SM_REFUSED &&
@@ -685,7 +703,7 @@ test_large(sm_map *map)
 				 fill(map, key, LARGE, after(300)) == SM_FOUND &&
 				 sm_host_free_pages() == filled,
 			 "M1: a large value is lost");
-	sm_check(sm_invalidate(map, key_of(&key), 301) == SM_FOUND &&
+	sm_check(sm_invalidate(map, key_of(&key), 301, NULL) == SM_FOUND &&
 				 sm_host_free_pages() >= empty,
 			 "M1: a large value that was invalidated is lost");
 }
@@ -704,7 +722,8 @@ test_expired(sm_map *map)
 	sm_host_set_clock(1000);
 	for (uint64_t key = 0; key < 10; key++)
 	{
-		sm_check(sm_invalidate(map, key_of(&key), 400) == SM_ABSENT, "it has expired");
+		sm_check(sm_invalidate(map, key_of(&key), 400, NULL) == SM_ABSENT,
+				 "it has expired");
 		sm_check(fill(map, key, 8, without(400, 500)) == SM_REFUSED,
 				 "C3: a key that has expired was not fenced");
 	}
@@ -745,12 +764,12 @@ test_ordered(sm_map *map)
 		sm_check(fill(map, key, 8, after(200)) == SM_ABSENT, "a fill");
 	sm_check(count_ordered(map) == 300, "a fill is in the order");
 	for (uint64_t key = 0; key < 200; key++)
-		sm_check(sm_invalidate(map, key_of(&key), 300) == SM_FOUND, "invalidate");
+		sm_check(sm_invalidate(map, key_of(&key), 300, NULL) == SM_FOUND, "invalidate");
 	sm_check(count_ordered(map) == 100, "C1: what was invalidated is in the order");
 	for (uint64_t key = 0; key < 300; key++)
 		fill(map, key, 8, without(300, 400));
 	sm_check(count_ordered(map) <= 100, "C3: what was refused is in the order");
-	sm_check(sm_invalidate_all(map, 500) == SM_FOUND && count_ordered(map) == 0,
+	sm_check(sm_invalidate_all(map, 500, NULL) == SM_FOUND && count_ordered(map) == 0,
 			 "C1: what was invalidated is in the order");
 	sm_check(fill(map, 1, 8, after(501)) == SM_ABSENT && count_ordered(map) == 1,
 			 "a fill is in the order");
@@ -790,7 +809,7 @@ test_snapshot(sm_map *map)
 		sm_check(fill(map, key, 100 + key, after(200)) == SM_ABSENT, "a fill");
 	sm_check(sm_snapshot_open(map, &snapshot) == SM_FOUND, "a snapshot");
 	for (uint64_t key = 0; key < 60; key += 2)
-		sm_invalidate(map, key_of(&key), 300);
+		sm_invalidate(map, key_of(&key), 300, NULL);
 	for (uint64_t key = 0; key < 60; key += 4)
 		sm_check(fill(map, key, 700, after(400)) == SM_ABSENT, "a fill");
 	fill(map, 1, 700, without(300, 400));
@@ -843,10 +862,10 @@ run_cases(void)
 	for (int way = 0; way < 4; way++)
 	{
 		static void (*const cases[])(
-			sm_map *) = {test_places,  test_kept,  test_full,	   test_pages,
-						 test_life,	   test_plain, test_unchecked, test_unwatch,
-						 test_all,	   test_large, test_expired,   test_ordered,
-						 test_snapshot};
+			sm_map *) = {test_places,  test_ended,	 test_kept,	 test_full,
+						 test_pages,   test_life,	 test_plain, test_unchecked,
+						 test_unwatch, test_all,	 test_large, test_expired,
+						 test_ordered, test_snapshot};
 		int ncases = sizeof(cases) / sizeof(cases[0]);
 
 		for (int i = 0; i < ncases + 4; i++)
@@ -864,369 +883,12 @@ run_cases(void)
 	}
 }
 
-/* ---- a host with transactions ---- */
-
-#define WRITERS	 2
-#define FETCHERS 2
-#define MAX_ROWS 8
-
-typedef struct plan
-{
-	uint32_t shard_bits;
-	int nrows;
-	size_t len;
-	uint64_t hash_mask;
-	bool ordered;
-} plan;
-
-static const plan plans[] = {{0, 1, 8, UINT64_MAX, false},
-							 {0, 4, 8, 0, false},
-							 {1, 8, 8, UINT64_MAX, true},
-							 {0, 2, LARGE, UINT64_MAX, false},
-							 {2, 8, 3000, UINT64_MAX, false}};
-#define NPLANS ((int) (sizeof(plans) / sizeof(plans[0])))
-
-static const plan *now;
-static uint64_t seed;
-static _Atomic bool stop;
-static _Atomic uint64_t commits, hits, fills, refusals, repeated;
-
-/* The host's transactions and rows. */
-static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static view current;			   /* who is running, and who comes next */
-static uint64_t changes[MAX_ROWS]; /* that are visible: the rows' values */
-
-/* What a transaction sees: others' state and rows, of one moment. */
-typedef struct snapshot
-{
-	view view;
-	uint64_t values[MAX_ROWS];
-} snapshot;
-
-static uint64_t
-begin(void)
-{
-	uint64_t id;
-
-	pthread_mutex_lock(&mutex);
-	id = current.next++;
-	current.running[current.nrunning++] = id;
-	pthread_mutex_unlock(&mutex);
-	return id;
-}
-
-/* At this moment its changes become visible, if it has not aborted. */
-static void
-end(uint64_t id, const bool *changed, bool aborts)
-{
-	pthread_mutex_lock(&mutex);
-	for (int i = 0; i < current.nrunning; i++)
-	{
-		if (current.running[i] == id)
-			current.running[i--] = current.running[--current.nrunning];
-	}
-	for (int row = 0; row < now->nrows && !aborts; row++)
-		changes[row] += changed[row];
-	pthread_mutex_unlock(&mutex);
-}
-
-static snapshot
-take_snapshot(void)
-{
-	snapshot s;
-
-	pthread_mutex_lock(&mutex);
-	s.view = current;
-	memcpy(s.values, changes, sizeof(changes));
-	pthread_mutex_unlock(&mutex);
-	s.view.oldest = s.view.next;
-	for (int i = 0; i < s.view.nrunning; i++)
-	{
-		if (s.view.running[i] < s.view.oldest)
-			s.view.oldest = s.view.running[i];
-	}
-	return s;
-}
-
-static uint64_t
-visible_now(uint64_t row)
-{
-	uint64_t n;
-
-	pthread_mutex_lock(&mutex);
-	n = changes[row];
-	pthread_mutex_unlock(&mutex);
-	return n;
-}
-
-static sm_map
-open_map(void)
-{
-	sm_map map;
-
-	sm_map_open(&map, &host.engine, 1, 0, now->shard_bits);
-	return map;
-}
-
-/* Others go first, now and then for long. */
-static void
-dawdle(sm_rng *rng)
-{
-	uint64_t n = sm_rng_below(rng, 32);
-
-	if (n == 0)
-		usleep((useconds_t) sm_rng_below(rng, 300));
-	else if (n < 8)
-		sched_yield();
-}
-
-static void *
-run_writer(void *arg)
-{
-	sm_rng rng = sm_rng_seed(seed * 100 + (uint64_t) (intptr_t) arg);
-	sm_map map = open_map();
-
-	while (!atomic_load(&stop))
-	{
-		uint64_t id = begin();
-		bool changed[MAX_ROWS] = {false};
-		bool aborts = sm_rng_below(&rng, 8) == 0;
-
-		dawdle(&rng);
-		for (uint64_t i = sm_rng_below(&rng, 3); i < 3; i++)
-			changed[sm_rng_below(&rng, (uint64_t) now->nrows)] = true;
-		if (sm_rng_below(&rng, 30) == 0)
-			sm_check(sm_invalidate_all(&map, id) == SM_FOUND, "all is invalidated");
-		else
-		{
-			for (uint64_t row = 0; row < (uint64_t) now->nrows; row++)
-				sm_check(!changed[row] ||
-							 sm_invalidate(&map, key_of(&row), id) <= SM_ABSENT,
-						 "a row is invalidated");
-		}
-		dawdle(&rng);
-		end(id, changed, aborts);
-		atomic_fetch_add(&commits, !aborts);
-		if (sm_rng_below(&rng, 4) == 0)
-			usleep((useconds_t) sm_rng_below(&rng, 100));
-	}
-	return NULL;
-}
-
-/* The value that the map has for a row, all words of which are the same. */
-static bool
-get_value(sm_map *map, uint64_t row, char *bytes, uint64_t *value)
-{
-	sm_buffer buffer = {bytes, now->len, 0};
-	sm_status status = sm_get(map, key_of(&row), &buffer);
-	uint64_t word;
-
-	if (status == SM_ABSENT)
-		return false;
-	sm_check(status == SM_FOUND && buffer.len == now->len, "status %d", status);
-	memcpy(value, bytes, sizeof(*value));
-	for (size_t i = 0; i < now->len; i += sizeof(word))
-	{
-		memcpy(&word, bytes + i, sizeof(word));
-		sm_check(word == *value, "R1: a value of two");
-	}
-	return true;
-}
-
-static void
-fill_value(sm_map *map, uint64_t row, char *bytes, snapshot *s)
-{
-	sm_status status;
-
-	for (size_t i = 0; i < now->len; i += sizeof(s->values[row]))
-		memcpy(bytes + i, &s->values[row], sizeof(s->values[row]));
-	status = sm_fill(map, key_of(&row), (sm_bytes) {bytes, now->len}, SM_NEVER, covers,
-					 &s->view);
-	sm_check(status <= SM_ABSENT || status == SM_REFUSED || status == SM_NO_MEMORY,
-			 "status %d of a fill", status);
-	if (status <= SM_ABSENT)
-		atomic_fetch_add(&fills, 1);
-	if (status == SM_REFUSED)
-		atomic_fetch_add(&refusals, 1);
-}
-
-/* C1: what is returned knows of all that was visible when the call began. */
-static void
-fetch(sm_map *map, uint64_t row, char *bytes, snapshot *s, sm_rng *rng)
-{
-	uint64_t before = visible_now(row);
-	uint64_t value = 0;
-
-	if (get_value(map, row, bytes, &value))
-	{
-		sm_check(value >= before,
-				 "C1: of row %lu changes 1 to %lu were visible, not %lu",
-				 (unsigned long) row, (unsigned long) value, (unsigned long) before);
-		sm_check(value <= visible_now(row), "a value from the future");
-		atomic_fetch_add(&hits, 1);
-		return;
-	}
-	/* mostly a new snapshot; an old one is not to be stored, and must be refused */
-	if (sm_rng_below(rng, 4) != 0)
-		*s = take_snapshot();
-	dawdle(rng);
-	fill_value(map, row, bytes, s);
-}
-
-/* C4: a snapshot that covers a key after a hit computes just that value. */
-static void
-fetch_repeatedly(sm_map *map, uint64_t row, char *bytes, snapshot *s, sm_rng *rng)
-{
-	uint64_t value = 0;
-
-	dawdle(rng);
-	if (!get_value(map, row, bytes, &value))
-		return;
-	if (sm_covered(map, key_of(&row), covers, &s->view) != SM_FOUND)
-		return;
-	sm_check(value == s->values[row], "C4: a hit of %lu, and the snapshot computes %lu",
-			 (unsigned long) value, (unsigned long) s->values[row]);
-	atomic_fetch_add(&repeated, 1);
-}
-
-static void *
-run_fetcher(void *arg)
-{
-	sm_rng rng = sm_rng_seed(seed * 1000 + (uint64_t) (intptr_t) arg);
-	sm_map map = open_map();
-	char *bytes = malloc(now->len);
-	snapshot s = take_snapshot();
-
-	while (!atomic_load(&stop))
-	{
-		uint64_t row = sm_rng_below(&rng, (uint64_t) now->nrows);
-
-		if (sm_rng_below(&rng, 3) == 0)
-			fetch_repeatedly(&map, row, bytes, &s, &rng);
-		else
-			fetch(&map, row, bytes, &s, &rng);
-	}
-	free(bytes);
-	return NULL;
-}
-
-/* What nobody else is to notice: clearing, growth, eviction, shortages, snapshots. */
-static void *
-run_nuisance(void *arg)
-{
-	sm_rng rng = sm_rng_seed(seed * 10000);
-	sm_map map = open_map();
-	sm_map unchecked = map;
-	sm_snapshot open;
-
-	(void) arg;
-	unchecked.unchecked = true;
-	while (!atomic_load(&stop))
-	{
-		uint64_t key = MAX_ROWS + sm_rng_below(&rng, 3000);
-
-		switch (sm_rng_below(&rng, 200))
-		{
-			case 0:
-				sm_clear(&map);
-				break;
-			case 1:
-				sm_evict(&map, 3);
-				break;
-			case 2:
-				sm_reclaim(&map, 5);
-				break;
-			case 3:
-				sm_host_fail_after(0);
-				sched_yield();
-				sm_host_fail_after(-1);
-				break;
-			case 4:
-				sm_check(sm_snapshot_open(&map, &open) == SM_FOUND, "a snapshot");
-				usleep(100);
-				sm_snapshot_close(&map, &open);
-				break;
-			case 5:
-				sm_maintain(&map, (uint32_t) sm_rng_below(&rng, 1 << now->shard_bits));
-				break;
-			default:
-				if (key % 2)
-					sm_put(&unchecked, key_of(&key), (sm_bytes) {room, key % 200},
-						   SM_NEVER);
-				else
-					sm_delete(&map, key_of(&key));
-				if (sm_rng_below(&rng, 10) == 0)
-					usleep(50);
-		}
-	}
-	return NULL;
-}
-
-static void
-run_plan(uint64_t ms)
-{
-	pthread_t threads[WRITERS + FETCHERS + 1];
-	struct timespec time = {(time_t) (ms / 1000), (long) (ms % 1000) * 1000000};
-	sm_map map = make_map(now->shard_bits, now->hash_mask);
-	char *bytes = malloc(now->len);
-	uint64_t value = 0;
-
-	memset(changes, 0, sizeof(changes));
-	current = after(WATCHED + 1);
-	sm_map_configure(&map, 0, true);
-	sm_map_set_ordered(&map, now->ordered);
-	sm_map_watch(&map, WATCHED);
-	atomic_store(&stop, false);
-	for (int i = 0; i < WRITERS + FETCHERS + 1; i++)
-		pthread_create(&threads[i], NULL,
-					   i < WRITERS				  ? run_writer :
-						   i < WRITERS + FETCHERS ? run_fetcher :
-													run_nuisance,
-					   (void *) (intptr_t) i);
-	nanosleep(&time, NULL);
-	atomic_store(&stop, true);
-	for (int i = 0; i < WRITERS + FETCHERS + 1; i++)
-		pthread_join(threads[i], NULL);
-
-	/* C3: nothing is left that is older than an invalidation */
-	for (uint64_t row = 0; row < (uint64_t) now->nrows; row++)
-		sm_check(!get_value(&map, row, bytes, &value) || value == changes[row],
-				 "C3: row %lu: %lu, not %lu", (unsigned long) row,
-				 (unsigned long) value, (unsigned long) changes[row]);
-	/* and when nobody runs, every fill is stored */
-	for (uint64_t row = 0; row < (uint64_t) now->nrows; row++)
-	{
-		snapshot s = take_snapshot();
-
-		fill_value(&map, row, bytes, &s);
-		sm_check(get_value(&map, row, bytes, &value) && value == changes[row],
-				 "a fill is refused for ever");
-	}
-	free(bytes);
-	drop_map(&map);
-}
-
 int
-main(int argc, char **argv)
+main(void)
 {
-	uint64_t seconds = sm_argument(argc, argv, 2, 2);
-
-	seed = sm_seed(sm_argument(argc, argv, 1, 0));
-	alarm((unsigned) seconds * 10 + 120);
+	alarm(120);
 	sm_set_context("in the cases of test_fences\n");
 	run_cases();
-	for (int i = 0; i < NPLANS; i++)
-	{
-		now = &plans[i];
-		sm_set_context("transactions, plan %d, seed %lu\n", i, (unsigned long) seed);
-		run_plan(seconds * 1000 / NPLANS);
-	}
-	sm_check(atomic_load(&commits) > 0 && atomic_load(&hits) > 0 &&
-				 atomic_load(&fills) > 0 && atomic_load(&refusals) > 0,
-			 "not all of it has happened");
-	printf(
-		"seed %lu: %lu commits, %lu hits, %lu fills, %lu refused, %lu as of a snapshot\n",
-		(unsigned long) seed, (unsigned long) commits, (unsigned long) hits,
-		(unsigned long) fills, (unsigned long) refusals, (unsigned long) repeated);
+	printf("all cases\n");
 	return 0;
 }

@@ -138,7 +138,7 @@ read_and_write(sm_map *gone, uint64_t number)
 	sm_check(sm_get_and_delete(gone, key, &buffer) == SM_GONE, "get_and_delete");
 	sm_check(sm_update(gone, key, never, NULL, SM_NEVER) == SM_GONE, "update");
 	sm_check(sm_expire(gone, key, 5) == SM_GONE, "expire");
-	sm_check(sm_invalidate(gone, key, 900) == SM_GONE, "invalidate");
+	sm_check(sm_invalidate(gone, key, 900, NULL) == SM_GONE, "invalidate");
 	sm_check(sm_covered(gone, key, asked, NULL) == SM_GONE, "covered");
 }
 
@@ -177,7 +177,7 @@ use_whole(sm_map *gone)
 	}
 	sm_check(sm_range(gone, &cursor, &pairs) == SM_GONE, "range");
 	sm_check(sm_clear(gone) == SM_GONE, "clear");
-	sm_check(sm_invalidate_all(gone, 900) == SM_GONE, "invalidate_all");
+	sm_check(sm_invalidate_all(gone, 900, NULL) == SM_GONE, "invalidate_all");
 	sm_check(sm_map_watch(gone, 900) == SM_GONE, "watch");
 	sm_check(sm_map_unwatch(gone) == SM_GONE, "unwatch");
 	sm_check(sm_snapshot_open(gone, &snapshot) == SM_GONE, "a snapshot");
@@ -231,7 +231,7 @@ test(sm_map *gone)
 	/* and while it is watched; key 0 is fenced with 300 */
 	sm_check(sm_map_watch(&other, 200) == SM_FOUND,
 			 "a map that is there is not watched");
-	sm_check(sm_invalidate(&other, key_of(&(uint64_t) {0}), 300) <= SM_ABSENT,
+	sm_check(sm_invalidate(&other, key_of(&(uint64_t) {0}), 300, NULL) <= SM_ABSENT,
 			 "fenced");
 	use(gone);
 	sm_check(sm_map_unwatch(&other) == SM_FOUND, "the watch does not end");

@@ -52,12 +52,13 @@ after(void *arg, const sm_fences *fences)
 {
 	uint64_t next = *(uint64_t *) arg;
 
-	for (int i = 0; i < SM_FENCES; i++)
+	for (int i = 0; i < 2 * SM_FENCES; i++)
 	{
-		if (fences->fence[i] >= next)
+		if (fences->stripe[i / SM_FENCES].fence[i % SM_FENCES] >= next)
 			return false;
 	}
-	return fences->horizon < next;
+	return fences->horizon < next && fences->stripe[0].horizon < next &&
+		fences->stripe[1].horizon < next;
 }
 
 static sm_map
@@ -94,7 +95,7 @@ fill(sm_map *map, uint64_t key)
 static sm_status
 invalidate(sm_map *map, uint64_t key, uint64_t fence)
 {
-	return sm_invalidate(map, key_of(&key), fence);
+	return sm_invalidate(map, key_of(&key), fence, NULL);
 }
 
 static sm_status
@@ -307,7 +308,7 @@ test_taken_away(sm_map *map, int kind)
 	sm_check(sm_clear(map) == SM_FOUND && look(map, 1, 3) == -1 && sm_count(map) == 0,
 			 "clear");
 	hide_all(map, kind);
-	sm_check(sm_invalidate_all(map, 200) == SM_FOUND && look(map, 1, 3) == -1 &&
+	sm_check(sm_invalidate_all(map, 200, NULL) == SM_FOUND && look(map, 1, 3) == -1 &&
 				 sm_count(map) == 0,
 			 "C1: an invalidation of all");
 	hide_all(map, kind);

@@ -370,7 +370,7 @@ execute(sm_map *map, op *o, sm_buffer *old)
 			return sm_fill_nothing(map, key, o->expires, o->watched ? covers : NULL,
 								   NULL);
 		case OP_INVALIDATE:
-			return sm_invalidate(map, key, 1);
+			return sm_invalidate(map, key, 1, NULL);
 		default:
 			return sm_expire(map, key, o->expires);
 	}
