@@ -142,6 +142,7 @@ no_loader(Oid relid)
 static sm_loader *
 find_loader(const sm_ref *ref)
 {
+	uint64 version = ref->version; /* to prepare it may run code of users */
 	sm_options options;
 	sm_loader *loader;
 	bool found;
@@ -184,7 +185,7 @@ find_loader(const sm_ref *ref)
 	loader->types = ref->types;
 	loader->plan = prepare(ref->relid, &ref->types, options.loader);
 	SPI_keepplan(loader->plan);
-	loader->version = ref->version;
+	loader->version = version;
 	return loader;
 }
 
@@ -198,19 +199,22 @@ bool
 sm_loader_run(const sm_ref *ref, sm_bytes key, sm_bytes *value)
 {
 	MemoryContext context = CurrentMemoryContext;
-	Datum key_datum = sm_key_datum(ref->types.key_type, key);
+	/* to prepare it may run code of users, too: the reference is not good afterwards */
+	Oid relid = ref->relid;
+	sm_types types = ref->types;
+	Datum key_datum = sm_key_datum(types.key_type, key);
 	sm_loader *volatile loader;
 	outside before;
 	bool found;
 
 	SPI_connect();
-	before = enter(ref->relid);
+	before = enter(relid);
 	loader = find_loader(ref);
 	loader->busy++;
 	PG_TRY();
 	{
-		found = sm_query_value("loader", ref, loader->plan, &key_datum, NULL, context,
-							   value);
+		found = sm_query_value("loader", relid, &types, loader->plan, &key_datum, NULL,
+							   context, value);
 	}
 	PG_FINALLY();
 	{

@@ -44,12 +44,10 @@ static uint64 uses = 0;
  * the plan raises.
  */
 bool
-sm_query_value(const char *what, const sm_ref *ref, SPIPlanPtr plan, Datum *parameters,
-			   const char *nulls, MemoryContext context, sm_bytes *value)
+sm_query_value(const char *what, Oid relid, const sm_types *types, SPIPlanPtr plan,
+			   Datum *parameters, const char *nulls, MemoryContext context,
+			   sm_bytes *value)
 {
-	/* code of users runs: the reference is not good afterwards */
-	Oid relid = ref->relid;
-	sm_types types = ref->types;
 	TupleDesc desc;
 	sm_input *input;
 	Datum datum;
@@ -75,15 +73,15 @@ sm_query_value(const char *what, const sm_ref *ref, SPIPlanPtr plan, Datum *para
 				 errmsg("the %s of map \"%s\" gave more than one row", what,
 						get_rel_name(relid))));
 	/* also when there is no row, so that a wrong type is seen at once */
-	input = sm_argument_input(relid, "value", SPI_gettypeid(desc, 1), types.value_type,
-							  types.value_typmod, CurrentMemoryContext);
+	input = sm_argument_input(relid, "value", SPI_gettypeid(desc, 1), types->value_type,
+							  types->value_typmod, CurrentMemoryContext);
 	if (SPI_processed == 0)
 		return false;
 	datum = SPI_getbinval(SPI_tuptable->vals[0], desc, 1, &isnull);
 	if (isnull)
 		return false;
 	room = MemoryContextAlloc(context, sizeof(uint64));
-	bytes = sm_value_bytes(&types, sm_input_convert(input, datum), room);
+	bytes = sm_value_bytes(types, sm_input_convert(input, datum), room);
 	value->len = bytes.len;
 	value->data = memcpy(MemoryContextAllocHuge(context, Max(bytes.len, 1)), bytes.data,
 						 bytes.len);
@@ -188,6 +186,9 @@ bool
 sm_query_run(const sm_query *query, const sm_ref *ref, sm_bytes key, sm_bytes *value)
 {
 	MemoryContext context = CurrentMemoryContext;
+	/* to prepare it may run code of users, too: the reference is not good afterwards */
+	Oid relid = ref->relid;
+	sm_types map_types = ref->types;
 	int nparameters = query->nargs + 1;
 	Oid *types = palloc((Size) nparameters * sizeof(Oid));
 	Datum *values = palloc((Size) nparameters * sizeof(Datum));
@@ -196,8 +197,8 @@ sm_query_run(const sm_query *query, const sm_ref *ref, sm_bytes key, sm_bytes *v
 	SPIPlanPtr volatile plan;
 	volatile bool found;
 
-	types[0] = ref->types.key_type;
-	values[0] = sm_key_datum(ref->types.key_type, key);
+	types[0] = map_types.key_type;
+	values[0] = sm_key_datum(map_types.key_type, key);
 	nulls[0] = ' ';
 	for (int i = 0; i < query->nargs; i++)
 	{
@@ -215,7 +216,8 @@ sm_query_run(const sm_query *query, const sm_ref *ref, sm_bytes key, sm_bytes *v
 	}
 	PG_TRY();
 	{
-		found = sm_query_value("query", ref, plan, values, nulls, context, value);
+		found = sm_query_value("query", relid, &map_types, plan, values, nulls, context,
+							   value);
 	}
 	PG_FINALLY();
 	{

@@ -19,9 +19,9 @@ typedef struct sm_query
 	const bool *nulls;
 } sm_query;
 
-extern bool sm_query_value(const char *what, const sm_ref *ref, SPIPlanPtr plan,
-						   Datum *parameters, const char *nulls, MemoryContext context,
-						   sm_bytes *value);
+extern bool sm_query_value(const char *what, Oid relid, const sm_types *types,
+						   SPIPlanPtr plan, Datum *parameters, const char *nulls,
+						   MemoryContext context, sm_bytes *value);
 extern bool sm_query_run(const sm_query *query, const sm_ref *ref, sm_bytes key,
 						 sm_bytes *value);
 
