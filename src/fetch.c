@@ -91,11 +91,11 @@ find(sm_call *call, sm_bytes key)
 		if (likely(call->ref->absent_ttl == 0))
 			status = sm_get(map, key, &call->value);
 		else
-			status = sm_get_hidden(map, key, SM_NOTHING, &call->value, &hidden);
+			status = sm_get_hidden(map, key, SM_NEGATIVE, &call->value, &hidden);
 	} while (!sm_call_done(call, status));
 	if (call->status != SM_FOUND || !is_visible(call, key))
 		return UNKNOWN;
-	return hidden == SM_NOTHING ? NOTHING : VALUE;
+	return hidden == SM_NEGATIVE ? NOTHING : VALUE;
 }
 
 /*

@@ -321,7 +321,7 @@ sm_get_hidden(sm_map *map, sm_bytes key, int wanted, sm_buffer *value,
 
 	*hidden = SM_SHOWN;
 	if (sm_is_hidden(expiry.expires))
-		*hidden = sm_is_stale(expiry.expires) ? SM_STALE : SM_NOTHING;
+		*hidden = sm_is_stale(expiry.expires) ? SM_STALE : SM_NEGATIVE;
 	return status;
 }
 

@@ -191,14 +191,14 @@ extern sm_status sm_get_expiry(sm_map *map, sm_bytes key, sm_buffer *value,
  */
 typedef enum sm_hidden
 {
-	SM_SHOWN = 0,	/* nothing: it is a value */
-	SM_NOTHING = 1, /* it was found out that there is no value */
-	SM_STALE = 2	/* the value before an invalidation */
+	SM_SHOWN = 0,	 /* nothing: it is a value */
+	SM_NEGATIVE = 1, /* it was found out that there is no value */
+	SM_STALE = 2	 /* the value before an invalidation */
 } sm_hidden;
 
 /*
  * sm_get that also finds what is hidden, if it is wanted, some of the above.  *hidden, with
- * SM_FOUND, says which of them it was; with SM_NOTHING the value is empty.
+ * SM_FOUND, says which of them it was; with SM_NEGATIVE the value is empty.
  */
 extern sm_status sm_get_hidden(sm_map *map, sm_bytes key, int wanted, sm_buffer *value,
 							   sm_hidden *hidden);

@@ -165,7 +165,7 @@ hidden_until(const sm_request *request, uint64_t entry, uint64_t head, int wante
 		return LONG_AGO;
 	expires = sm_entry_expires(arena, entry, head);
 	if (!sm_is_hidden(expires) || sm_due(expires) <= sm_port_now() ||
-		!(wanted & (sm_is_stale(expires) ? SM_STALE : SM_NOTHING)))
+		!(wanted & (sm_is_stale(expires) ? SM_STALE : SM_NEGATIVE)))
 		return LONG_AGO;
 	return expires;
 }

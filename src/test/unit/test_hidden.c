@@ -115,7 +115,7 @@ look(sm_map *map, uint64_t key, int wanted)
 	if (status == SM_ABSENT)
 		return -1;
 	sm_check(status == SM_FOUND, "status %d of get_hidden", status);
-	sm_check(hidden == SM_NOTHING ?
+	sm_check(hidden == SM_NEGATIVE ?
 				 buffer.len == 0 :
 				 buffer.len == value_of(key).len && memcmp(out, room, buffer.len) == 0,
 			 "R1: another value of %zu bytes", buffer.len);
@@ -195,7 +195,7 @@ hide_all(sm_map *map, int kind)
 {
 	for (uint64_t key = 0; key < NKEYS; key++)
 	{
-		if (kind == SM_NOTHING)
+		if (kind == SM_NEGATIVE)
 			sm_check(forget(map, key, 1050) == SM_ABSENT, "nothing was not stored");
 		else
 			sm_check(fill(map, key) == SM_ABSENT &&
@@ -209,7 +209,7 @@ check_hidden(sm_map *map, int kind, const char *when)
 {
 	for (uint64_t key = 0; key < NKEYS; key++)
 	{
-		sm_check(look(map, key, SM_NOTHING | SM_STALE) == kind &&
+		sm_check(look(map, key, SM_NEGATIVE | SM_STALE) == kind &&
 					 look(map, key, kind) == kind && look(map, key, kind ^ 3) == -1 &&
 					 look(map, key, 0) == -1,
 				 "key %lu is not hidden as %d, %s", (unsigned long) key, kind, when);
@@ -327,7 +327,7 @@ test_fences(sm_map *map)
 			 "C3: nothing from before an invalidation");
 	next = 201;
 	sm_check(sm_fill_nothing(map, key_of(&key), 1050, after, &next) == SM_ABSENT &&
-				 look(map, key, 3) == SM_NOTHING,
+				 look(map, key, 3) == SM_NEGATIVE,
 			 "nothing that covers");
 	sm_check(invalidate(map, key, 300) == SM_ABSENT && look(map, key, 3) == -1,
 			 "C1: an invalidation leaves nothing");
@@ -373,12 +373,13 @@ test_room(sm_map *map, int kind)
 	sm_map_configure(map, 64 * SM_PAGE_SIZE, false);
 	for (uint64_t key = 0; key < 100000; key++)
 	{
-		sm_status status = kind == SM_NOTHING ? forget(map, key, 5000) : fill(map, key);
+		sm_status status =
+			kind == SM_NEGATIVE ? forget(map, key, 5000) : fill(map, key);
 
 		if (status == SM_NO_MEMORY)
 			break;
 		invalidate(map, key, kind == SM_STALE ? 200 : WATCHED);
-		if (kind == SM_NOTHING)
+		if (kind == SM_NEGATIVE)
 			forget(map, key, 5000);
 	}
 	sm_check(sm_count(map) == 0 && sm_map_entries(map) > 200, "it is not full");
@@ -536,7 +537,7 @@ read_hot(void *arg)
 		seen[hidden]++;
 		sm_check(hidden == SM_SHOWN || (wanted > 0 && (hidden & wanted)),
 				 "C1: hidden as %d, and wanted was %d", hidden, wanted);
-		sm_check((hidden == SM_NOTHING) == (buffer.len == 0),
+		sm_check((hidden == SM_NEGATIVE) == (buffer.len == 0),
 				 "C1: a value of %zu bytes, hidden as %d", buffer.len, hidden);
 		for (size_t i = 0; i < buffer.len / 8; i++)
 			sm_check(value[i] == value[0] && value[i] % HOT == key, "R1: it is torn");
@@ -589,7 +590,7 @@ main(int argc, char **argv)
 
 	for (size_t i = 0; i < sizeof(room); i++)
 		room[i] = (char) (i * 7 + i / 256);
-	for (int kind = SM_NOTHING; kind <= SM_STALE; kind++)
+	for (int kind = SM_NEGATIVE; kind <= SM_STALE; kind++)
 	{
 		for (int i = 0; i < 2; i++)
 		{
@@ -624,6 +625,6 @@ main(int argc, char **argv)
 		"seed %lu: 23 cases; threads have seen %lu values, %lu times nothing, and %lu "
 		"values before\n",
 		(unsigned long) seed, (unsigned long) seen[SM_SHOWN],
-		(unsigned long) seen[SM_NOTHING], (unsigned long) seen[SM_STALE]);
+		(unsigned long) seen[SM_NEGATIVE], (unsigned long) seen[SM_STALE]);
 	return 0;
 }

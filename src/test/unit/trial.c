@@ -582,7 +582,7 @@ hide(const sm_trial *trial, const op *o, bool live)
 	}
 	else if (o->kind == OP_FILL_NOTHING && !live)
 	{
-		record->hidden = SM_NOTHING;
+		record->hidden = SM_NEGATIVE;
 		record->hidden_value = (sm_bytes) {"", 0};
 		record->hidden_until = o->expires;
 	}
