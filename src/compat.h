@@ -57,6 +57,23 @@
 #define sm_owns_relation(relid) pg_class_ownercheck(relid, GetUserId())
 #endif
 
+/* The variable of a setting, or NULL. */
+#include "utils/guc_tables.h"
+#if PG_VERSION_NUM >= 160000
+#define sm_find_setting(name) find_option(name, false, true, 0)
+#else
+static inline struct config_generic *
+sm_find_setting(const char *name)
+{
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+	{
+		if (strcmp(get_guc_variables()[i]->name, name) == 0)
+			return get_guc_variables()[i];
+	}
+	return NULL;
+}
+#endif
+
 /* Takes a lock if nobody else has it. */
 #if PG_VERSION_NUM >= 180000
 #define sm_lock_at_once(tag, mode)                                      \

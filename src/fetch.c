@@ -25,7 +25,6 @@
 #include "access/parallel.h"
 #include "access/xact.h"
 #include "common/hashfn.h"
-#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "storage/latch.h"
 #include "storage/lock.h"
@@ -67,15 +66,55 @@ is_visible(sm_call *call, sm_bytes key)
 		sm_covered(&call->ref->map, key, sm_moment_covers, &moment) == SM_FOUND;
 }
 
+/* What is known of a key. */
+typedef enum known
+{
+	UNKNOWN,
+	VALUE,	/* it has the one that is in the call */
+	NOTHING /* it has none */
+} known;
+
 /* Copies out what the map has for a key, if that may be given. */
-static bool
+static known
 find(sm_call *call, sm_bytes key)
 {
+	sm_hidden hidden = SM_SHOWN;
+	sm_status status;
+
 	if (key.len > SM_MAX_KEY || sm_is_noted(call->ref->relid, key))
+		return UNKNOWN;
+	do
+	{
+		sm_map *map = &call->ref->map;
+
+		if (likely(call->ref->absent_ttl == 0))
+			status = sm_get(map, key, &call->value);
+		else
+			status = sm_get_hidden(map, key, SM_NEGATIVE, &call->value, &hidden);
+	} while (!sm_call_done(call, status));
+	if (call->status != SM_FOUND || !is_visible(call, key))
+		return UNKNOWN;
+	return hidden == SM_NEGATIVE ? NOTHING : VALUE;
+}
+
+/*
+ * Copies out what the map has for a key, or what it had before the key was invalidated, if
+ * that is still kept; *is_stale tells.  For a transaction that may store what it computes,
+ * in READ COMMITTED.
+ */
+static bool
+find_stale(sm_call *call, sm_bytes key, bool *is_stale)
+{
+	sm_hidden hidden = SM_SHOWN;
+
+	if (call->ref->stale == 0)
 		return false;
-	while (!sm_call_done(call, sm_get(&call->ref->map, key, &call->value)))
+	while (!sm_call_done(call,
+						 sm_get_hidden(&call->ref->map, key, SM_STALE, &call->value,
+									   &hidden)))
 		;
-	return call->status == SM_FOUND && is_visible(call, key);
+	*is_stale = hidden == SM_STALE;
+	return call->status == SM_FOUND;
 }
 
 /* ---- what is computed ---- */
@@ -89,12 +128,26 @@ sm_fetch_may_store(const sm_call *call, sm_bytes key)
 		!sm_is_noted(call->ref->relid, key);
 }
 
+/* Stores a value, or that there is none (NULL), if the moment covers its key. */
+static sm_status
+fill(sm_ref *ref, sm_bytes key, const sm_bytes *value, int64 expires, sm_moment *moment)
+{
+	sm_covers_fn covers = ref->watched ? sm_moment_covers : NULL;
+
+	if (value == NULL)
+		return sm_fill_nothing(&ref->map, key, expires, covers, moment);
+	if (covers == NULL)
+		return sm_put(&ref->map, key, *value, expires);
+	return sm_fill(&ref->map, key, *value, expires, covers, moment);
+}
+
 /*
- * Stores a value that was computed at a moment, if that covers its key.  Where there is no
- * memory for it, it is not stored.  Errors: 53400, see sm_ref_make_map.
+ * Stores a value that was computed at a moment, or that there is none (NULL), if the moment
+ * covers its key.  Where there is no memory for it, it is not stored.  Errors: 53400, see
+ * sm_ref_make_map.
  */
 bool
-sm_fetch_store(sm_call *call, sm_bytes key, sm_bytes value, int64 expires,
+sm_fetch_store(sm_call *call, sm_bytes key, const sm_bytes *value, int64 expires,
 			   sm_moment *moment)
 {
 	int shortages = 0;
@@ -102,9 +155,7 @@ sm_fetch_store(sm_call *call, sm_bytes key, sm_bytes value, int64 expires,
 	for (;;)
 	{
 		sm_map *map = &call->ref->map;
-		sm_status status = call->ref->watched ?
-			sm_fill(map, key, value, expires, sm_moment_covers, moment) :
-			sm_put(map, key, value, expires);
+		sm_status status = fill(call->ref, key, value, expires, moment);
 
 		CHECK_FOR_INTERRUPTS();
 		switch (status)
@@ -122,7 +173,7 @@ sm_fetch_store(sm_call *call, sm_bytes key, sm_bytes value, int64 expires,
 				break;
 			case SM_NO_MEMORY:
 				if (++shortages > MAX_SHORTAGES ||
-					!sm_make_room(map, key.len + value.len))
+					!sm_make_room(map, key.len + (value != NULL ? value->len : 0)))
 					return false;
 				break;
 			default:
@@ -131,11 +182,20 @@ sm_fetch_store(sm_call *call, sm_bytes key, sm_bytes value, int64 expires,
 	}
 }
 
-/* When a key expires that is stored now. */
-static int64
-default_expiry(const sm_ref *ref)
+/* Stores what has come of a computation, a value or none (NULL), if it may. */
+static void
+store(sm_call *call, sm_bytes key, const sm_bytes *value, sm_moment *moment)
 {
-	return ref->has_ttl ? sm_ttl_expires(&ref->ttl) : SM_NEVER;
+	const sm_ref *ref = call->ref;
+	int64 expires = SM_NEVER;
+
+	if ((value == NULL && ref->absent_ttl == 0) || !sm_fetch_may_store(call, key))
+		return;
+	if (value == NULL)
+		expires = GetCurrentTimestamp() + ref->absent_ttl;
+	else if (ref->has_ttl)
+		expires = sm_ttl_expires(&ref->ttl);
+	(void) sm_fetch_store(call, key, value, expires, moment);
 }
 
 /*
@@ -143,11 +203,12 @@ default_expiry(const sm_ref *ref)
  * is none.
  */
 static bool
-load(sm_args *args, sm_bytes key)
+load(sm_args *args, sm_bytes key, const sm_query *query)
 {
 	sm_call *call = args->call;
 	Oid relid = call->ref->relid;
 	sm_types types = call->ref->types;
+	bool of_statement = query != NULL && ActiveSnapshotSet();
 	sm_moment moment;
 	sm_bytes value;
 	bool found;
@@ -155,16 +216,20 @@ load(sm_args *args, sm_bytes key)
 	call->ref->map.reads.loads++;
 	/* what the snapshot sees, this session's catalog caches shall know */
 	AcceptInvalidationMessages();
+	/* what a caller's query gives may be an argument, from the statement that calls (C3) */
+	if (of_statement)
+		moment = sm_moment_of(GetActiveSnapshot());
 	/* of before all that the loader reads */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	moment = sm_moment_of(GetActiveSnapshot());
-	found = sm_loader_run(call->ref, key, &value);
+	if (!of_statement)
+		moment = sm_moment_of(GetActiveSnapshot());
+	found = query != NULL ? sm_query_run(query, call->ref, key, &value) :
+							sm_loader_run(call->ref, key, &value);
 
 	/* code of users has run */
 	call->ref = sm_ref_get(relid, args->acl);
 	sm_ref_check_types(call->ref, &types);
-	if (found && sm_fetch_may_store(call, key))
-		(void) sm_fetch_store(call, key, value, default_expiry(call->ref), &moment);
+	store(call, key, found ? &value : NULL, &moment);
 	PopActiveSnapshot();
 	if (found)
 		sm_call_set_value(call, value);
@@ -180,78 +245,80 @@ make_tag(LOCKTAG *tag, Oid relid, sm_bytes key)
 						 LOAD_LOCK);
 }
 
-static int
-load_wait(Oid relid)
-{
-	sm_options options;
-
-	sm_options_parse(GetForeignTable(relid)->options, &options);
-	return options.load_wait;
-}
-
 /*
  * Waits until this session is the one that computes a key, or does so all the same since
- * it has waited long enough; *locked tells which.  Returns true if the value is there by
- * then.
+ * it has waited long enough; *locked tells which.  Returns what is known by then.
  */
-static bool
+static known
 wait_turn(sm_args *args, sm_bytes key, const LOCKTAG *tag, bool *locked)
 {
 	sm_call *call = args->call;
 	TimestampTz start = 0;
 	long pause = FIRST_PAUSE;
 	int longest = 0;
+	known what;
 
-	while (!(*locked = sm_lock_at_once(tag, ExclusiveLock)))
+	while (!*locked && !(*locked = sm_lock_at_once(tag, ExclusiveLock)))
 	{
 		if (start == 0)
 		{
 			start = GetCurrentTimestamp();
 			call->ref->map.reads.load_waits++;
-			longest = load_wait(call->ref->relid);
+			longest = call->ref->load_wait;
 		}
 		if (TimestampDifferenceExceeds(start, GetCurrentTimestamp(), longest))
-			return false;
+			return UNKNOWN;
 		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH,
 						 pause, SM_WAIT_LOAD);
 		ResetLatch(MyLatch);
 		CHECK_FOR_INTERRUPTS();
 		pause = Min(2 * pause, LONGEST_PAUSE);
-		if (find(call, key))
-			return true;
+		what = find(call, key);
+		if (what != UNKNOWN)
+			return what;
 	}
 	/* it may have been computed between our look and the lock */
 	return find(call, key);
 }
 
-/* The rest of fetch, for a key that the map does not have. */
+/* The rest of fetch, for a key that the map does not know. */
 static SM_NOINLINE bool
-fetch_missing(sm_args *args, sm_bytes key)
+fetch_missing(sm_args *args, sm_bytes key, const sm_query *query, bool *is_stale)
 {
 	LOCKTAG tag;
-	bool locked = false;
-	bool found;
+	bool locked;
+	known what;
 
 	/* others see nothing of what it computes, or it sees nothing of what others do */
 	if (!sm_fetch_may_store(args->call, key) || IsolationUsesXactSnapshot())
-		return load(args, key);
+		return load(args, key, query);
 	make_tag(&tag, args->call->ref->relid, key);
-	found = wait_turn(args, key, &tag, &locked) || load(args, key);
+	locked = sm_lock_at_once(&tag, ExclusiveLock);
+	if (!locked && is_stale != NULL && find_stale(args->call, key, is_stale))
+		return true;
+	what = wait_turn(args, key, &tag, &locked);
+	if (what == UNKNOWN && load(args, key, query))
+		what = VALUE;
 	if (locked)
 		(void) LockRelease(&tag, ExclusiveLock, false);
-	return found;
+	return what == VALUE;
 }
 
 /*
- * Leaves the key's value in the call: what the map has, or its loader gives.  Returns
- * false if there is none.  Code of users may run; the call's reference is good again
- * afterwards.  enabled is sm_args_start's answer.
+ * Leaves the key's value in the call: what the map has, or its loader gives, or if query is
+ * not NULL that.  Returns false if there is none.  Code of users may run; the call's reference is good again
+ * afterwards.  enabled is sm_args_start's answer.  Unless is_stale is NULL, it may also be
+ * what the map had before an invalidation, while another session computes; that says so.
  *
  * Errors: 55000 the key is not there, and the map has no loader; 21000 it gives more than
- * one row; what it raises; those of sm_fetch_store.
+ * one row; what it raises; those of sm_fetch_store, and of sm_query_run.
  */
 bool
-sm_fetch(sm_args *args, sm_bytes key, bool enabled)
+sm_fetch(sm_args *args, sm_bytes key, const sm_query *query, bool enabled,
+		 bool *is_stale)
 {
-	return (enabled && find(args->call, key)) || fetch_missing(args, key);
+	known what = enabled ? find(args->call, key) : UNKNOWN;
+
+	return what == VALUE ||
+		(what == UNKNOWN && fetch_missing(args, key, query, is_stale));
 }

@@ -139,7 +139,7 @@ get_one(sm_args *args, sm_bytes key, bool enabled, bool fetches)
 	sm_call *call = args->call;
 
 	if (fetches)
-		return sm_fetch(args, key, enabled);
+		return sm_fetch(args, key, NULL, enabled, NULL);
 	if (!enabled || key.len > SM_MAX_KEY || sm_is_noted(call->ref->relid, key))
 		return false;
 	while (!sm_call_done(call, sm_get(&call->ref->map, key, &call->value)))

@@ -26,13 +26,15 @@
 #include "fixed.h"
 #include "loader.h"
 #include "options.h"
+#include "query.h"
 
 /* What a session keeps of a map's loader. */
 typedef struct sm_loader
 {
-	Oid relid; /* hash key, must be first */
+	Oid relid;		/* hash key, must be first */
+	uint64 version; /* of the map's reference, that the rest is about; 0: none */
 	char *query;
-	sm_types types; /* of the map, that the rest is about */
+	sm_types types;
 	SPIPlanPtr plan;
 	int busy; /* how often it runs, further up */
 } sm_loader;
@@ -133,17 +135,18 @@ no_loader(Oid relid)
 	pg_unreachable();
 }
 
-/* The loader of a map, prepared.  Called within SPI, as the map's owner. */
+/*
+ * The loader of a map, prepared.  Called within SPI, as the map's owner.  As long as the
+ * reference is the one of before, so are the map's options and types.
+ */
 static sm_loader *
 find_loader(const sm_ref *ref)
 {
+	uint64 version = ref->version; /* to prepare it may run code of users */
 	sm_options options;
 	sm_loader *loader;
 	bool found;
 
-	sm_options_parse(GetForeignTable(ref->relid)->options, &options);
-	if (options.loader == NULL)
-		no_loader(ref->relid);
 	if (loaders == NULL)
 	{
 		HASHCTL ctl = {.keysize = sizeof(Oid), .entrysize = sizeof(sm_loader)};
@@ -153,9 +156,17 @@ find_loader(const sm_ref *ref)
 	loader = hash_search(loaders, &ref->relid, HASH_ENTER, &found);
 	if (!found)
 		memset((char *) loader + sizeof(Oid), 0, sizeof(sm_loader) - sizeof(Oid));
+	if (loader->version == ref->version && ref->checked)
+		return loader;
+	sm_options_parse(GetForeignTable(ref->relid)->options, &options);
+	if (options.loader == NULL)
+		no_loader(ref->relid);
 	if (loader->plan != NULL && strcmp(loader->query, options.loader) == 0 &&
 		memcmp(&loader->types, &ref->types, sizeof(sm_types)) == 0)
+	{
+		loader->version = ref->version;
 		return loader;
+	}
 	if (loader->busy > 0)
 	{
 		/* it has altered its own map: what runs further up stays */
@@ -163,6 +174,7 @@ find_loader(const sm_ref *ref)
 		loader->plan = prepare(ref->relid, &ref->types, options.loader);
 		return loader;
 	}
+	loader->version = 0;
 	if (loader->plan != NULL)
 		SPI_freeplan(loader->plan);
 	loader->plan = NULL;
@@ -173,27 +185,8 @@ find_loader(const sm_ref *ref)
 	loader->types = ref->types;
 	loader->plan = prepare(ref->relid, &ref->types, options.loader);
 	SPI_keepplan(loader->plan);
+	loader->version = version;
 	return loader;
-}
-
-/* Runs a prepared loader.  Returns its result, or false if that is no row, or NULL. */
-static bool
-run(Oid relid, SPIPlanPtr plan, Datum key, Datum *value, Oid *type)
-{
-	bool isnull;
-
-	if (SPI_execute_plan(plan, &key, NULL, true, 2) != SPI_OK_SELECT)
-		elog(ERROR, "could not run the loader of a map");
-	if (SPI_processed > 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_CARDINALITY_VIOLATION),
-				 errmsg("the loader of map \"%s\" gave more than one row",
-						get_rel_name(relid))));
-	if (SPI_processed == 0)
-		return false;
-	*type = SPI_gettypeid(SPI_tuptable->tupdesc, 1);
-	*value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
-	return !isnull;
 }
 
 /*
@@ -206,14 +199,13 @@ bool
 sm_loader_run(const sm_ref *ref, sm_bytes key, sm_bytes *value)
 {
 	MemoryContext context = CurrentMemoryContext;
-	sm_types types = ref->types;
+	/* to prepare it may run code of users, too: the reference is not good afterwards */
 	Oid relid = ref->relid;
+	sm_types types = ref->types;
 	Datum key_datum = sm_key_datum(types.key_type, key);
 	sm_loader *volatile loader;
 	outside before;
-	Datum datum;
-	Oid type;
-	bool found = false;
+	bool found;
 
 	SPI_connect();
 	before = enter(relid);
@@ -221,20 +213,8 @@ sm_loader_run(const sm_ref *ref, sm_bytes key, sm_bytes *value)
 	loader->busy++;
 	PG_TRY();
 	{
-		found = run(relid, loader->plan, key_datum, &datum, &type);
-		if (found)
-		{
-			uint64 *room = MemoryContextAlloc(context, sizeof(uint64));
-			sm_input *input =
-				sm_argument_input(relid, "value", type, types.value_type,
-								  types.value_typmod, CurrentMemoryContext);
-			sm_bytes bytes =
-				sm_value_bytes(&types, sm_input_convert(input, datum), room);
-
-			value->len = bytes.len;
-			value->data = memcpy(MemoryContextAllocHuge(context, Max(bytes.len, 1)),
-								 bytes.data, bytes.len);
-		}
+		found = sm_query_value("loader", relid, &types, loader->plan, &key_datum, NULL,
+							   context, value);
 	}
 	PG_FINALLY();
 	{

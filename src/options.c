@@ -19,6 +19,9 @@
 /* Milliseconds. */
 #define DEFAULT_LOAD_WAIT 5000
 
+/* Microseconds: nothing is kept or remembered longer, which no sum with now exceeds. */
+#define LONGEST (INT64CONST(36525) * USECS_PER_DAY)
+
 /* What a shard should have of its map's quota, in bytes. */
 #define SHARD_MEMORY (256 * 1024)
 
@@ -141,6 +144,21 @@ ttl_in(const char *text)
 	return DatumGetIntervalP(ttl);
 }
 
+/* A time to keep or remember something, in microseconds; days and months have one length. */
+static int64
+parse_time(const char *option, const char *value)
+{
+	const Interval *interval = ttl_in(value);
+	double usecs = (double) interval->time +
+		((double) interval->month * DAYS_PER_MONTH + interval->day) *
+			(double) USECS_PER_DAY;
+
+	if (usecs < 1 || usecs > (double) LONGEST)
+		invalid_value(option, value,
+					  "It is a time of up to 100 years, such as '10s', and not zero.");
+	return (int64) usecs;
+}
+
 /*
  * Reads a map's options.  Errors: HV00D no such option; 22023, 22007, 22008, 22015
  * its value is not one.
@@ -186,13 +204,17 @@ sm_options_parse(List *options, sm_options *parsed)
 			parsed->loader = defGetString(option);
 		else if (strcmp(option->defname, "load_wait") == 0)
 			parse_load_wait(defGetString(option), parsed);
+		else if (strcmp(option->defname, "absent_ttl") == 0)
+			parsed->absent_ttl = parse_time("absent_ttl", defGetString(option));
+		else if (strcmp(option->defname, "stale") == 0)
+			parsed->stale = parse_time("stale", defGetString(option));
 		else
 			ereport(
 				ERROR,
 				(errcode(ERRCODE_FDW_INVALID_OPTION_NAME),
 				 errmsg("invalid option \"%s\"", option->defname),
 				 errhint(
-					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered, consistent, loader, load_wait, unchecked_puts, wal_invalidation.")));
+					 "Valid options of a map are: max_memory, eviction, ttl, shards, promote_ratio, ordered, consistent, loader, load_wait, absent_ttl, stale, unchecked_puts, wal_invalidation.")));
 	}
 	if (!parsed->has_shards)
 		parsed->shard_bits = default_shard_bits(parsed->max_memory);
@@ -204,6 +226,7 @@ sm_options_apply(const sm_options *options, sm_map *map)
 {
 	sm_map_configure(map, options->max_memory, options->evicts);
 	sm_map_set_promote_ratio(map, options->promote_ratio);
+	sm_map_set_stale(map, options->stale);
 	sm_map_set_ordered(map, options->ordered);
 }
 

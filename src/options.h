@@ -25,6 +25,8 @@ typedef struct sm_options
 	bool wal_invalidation; /* standbys hear of what invalidates its keys */
 	const char *loader;	   /* the query that computes a key's value, or NULL */
 	int load_wait;		   /* milliseconds to wait for another session's load */
+	int64 absent_ttl;	   /* microseconds that no row is remembered; 0: not at all */
+	int64 stale; /* microseconds that what is invalidated is kept; 0: not at all */
 } sm_options;
 
 extern void sm_options_parse(List *options, sm_options *parsed);

@@ -389,6 +389,9 @@ read_options(sm_ref *ref, sm_options *options)
 	ref->ttl = options->ttl;
 	ref->consistent = options->consistent;
 	ref->ordered = options->ordered;
+	ref->load_wait = options->load_wait;
+	ref->absent_ttl = options->absent_ttl;
+	ref->stale = options->stale;
 	ref->watched = sm_map_is_watched(ref->relid);
 	ref->logged = options->wal_invalidation && !ref->temporary;
 	ref->unchecked = !ref->watched || options->unchecked_puts;

@@ -48,6 +48,9 @@ typedef struct sm_ref
 	bool watched;			 /* tables invalidate its keys, see watch.c */
 	bool logged;			 /* and the WAL tells standbys of it, see wal.c */
 	bool unchecked;			 /* any value may be stored all the same */
+	int load_wait;			 /* milliseconds to wait for another session's load */
+	int64 absent_ttl;		 /* microseconds that no row is remembered; 0: not at all */
+	int64 stale;			 /* microseconds that what is invalidated is kept */
 	Interval ttl;
 	sm_types types;
 	uint64 version;	  /* another one each time that any of this is looked up */

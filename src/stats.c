@@ -24,7 +24,7 @@ SM_FUNCTION(syncmap_stat_shards);
 SM_FUNCTION(syncmap_stat_memory);
 SM_FUNCTION(syncmap_reset_stats);
 
-#define MAP_COLUMNS	   24
+#define MAP_COLUMNS	   25
 #define SHARD_COLUMNS  16
 #define MEMORY_COLUMNS 8
 
@@ -99,6 +99,7 @@ sum_shards(const sm_map *map, sm_shard_stats *sum)
 			sum->counts[i] += one.counts[i];
 		sum->entries += one.entries;
 		sum->dirty += one.dirty;
+		sum->hidden += one.hidden;
 		sum->live += one.live;
 		sum->dead += one.dead;
 		sum->index += one.index;
@@ -138,12 +139,13 @@ syncmap_stat_maps(PG_FUNCTION_ARGS)
 		values[n++] = Int64GetDatum((int64) reads.hits);
 		values[n++] = Int64GetDatum((int64) (reads.gets - reads.hits));
 		values[n++] = Int64GetDatum((int64) reads.retries);
-		for (int counter = 0; counter < SM_COUNTERS; counter++)
+		for (int counter = 0; counter < SM_FORGOTTEN; counter++)
 			values[n++] = Int64GetDatum((int64) stats.counts[counter]);
 		values[n++] = Int64GetDatum((int64) reads.loads);
 		values[n++] = Int64GetDatum((int64) reads.load_waits);
 		values[n++] = Int64GetDatum((int64) stats.entries);
 		values[n++] = Int64GetDatum((int64) stats.dirty);
+		values[n++] = Int64GetDatum((int64) stats.hidden);
 		values[n++] =
 			Int64GetDatum((int64) (stats.live + stats.extents * SM_PAGE_SIZE));
 		values[n++] = Int64GetDatum((int64) stats.dead);

@@ -503,6 +503,43 @@ RETURNS anyarray
 AS 'MODULE_PATHNAME', 'syncmap_fetch_many'
 LANGUAGE C STABLE PARALLEL RESTRICTED COST 1000;
 
+-- fetch_stale is labelled as fetch is: STABLE, since within a statement nothing changes but
+-- what is cached of it, and so that an index may be searched for what it gives;
+-- RESTRICTED, since a worker must not store, and knows nothing of its leader's own changes.
+-- Of two calls in a statement one may give the value before, and the other one the new.
+CREATE FUNCTION syncmap.fetch_stale(map regclass, key text, OUT value text,
+	OUT is_stale boolean)
+RETURNS record
+AS 'MODULE_PATHNAME', 'syncmap_fetch_stale'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100;
+
+CREATE FUNCTION syncmap.fetch_stale(map regclass, key anycompatible, OUT value text,
+	OUT is_stale boolean)
+RETURNS record
+AS 'MODULE_PATHNAME', 'syncmap_fetch_stale_typed'
+LANGUAGE C STABLE STRICT PARALLEL RESTRICTED COST 100;
+
+CREATE FUNCTION syncmap.fetch_stale(map regclass, key anycompatible, "as" anyelement,
+	OUT value anyelement, OUT is_stale boolean)
+RETURNS record
+AS 'MODULE_PATHNAME', 'syncmap_fetch_stale_typed'
+LANGUAGE C STABLE PARALLEL RESTRICTED COST 100;
+
+-- A name of its own, since what stands third in fetch is of any type, and so would the query.
+-- VOLATILE, since what it runs is the caller's: as often as it is written, and never while a
+-- query is planned; UNSAFE, since nobody knows what that calls.
+CREATE FUNCTION syncmap.fetch_query(map regclass, key anycompatible, "as" anyelement,
+	query text)
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'syncmap_fetch_query'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+
+CREATE FUNCTION syncmap.fetch_query(map regclass, key anycompatible, "as" anyelement,
+	query text, VARIADIC args "any")
+RETURNS anyelement
+AS 'MODULE_PATHNAME', 'syncmap_fetch_query'
+LANGUAGE C VOLATILE PARALLEL UNSAFE COST 100;
+
 CREATE FUNCTION syncmap.lease(map regclass)
 RETURNS bytea
 AS 'MODULE_PATHNAME', 'syncmap_lease'
@@ -544,6 +581,16 @@ COMMENT ON FUNCTION syncmap.fetch_many(regclass, anycompatiblearray) IS
 	'returns the values of keys, in their order, by fetch';
 COMMENT ON FUNCTION syncmap.fetch_many(regclass, anycompatiblearray, anyelement) IS
 	'returns the values of keys in their own type, by fetch';
+COMMENT ON FUNCTION syncmap.fetch_stale(regclass, text) IS
+	'returns what fetch does, or the value before while another session computes it';
+COMMENT ON FUNCTION syncmap.fetch_stale(regclass, anycompatible) IS
+	'returns what fetch does, or the value before while another session computes it';
+COMMENT ON FUNCTION syncmap.fetch_stale(regclass, anycompatible, anyelement) IS
+	'returns it in its own type, that of the last argument';
+COMMENT ON FUNCTION syncmap.fetch_query(regclass, anycompatible, anyelement, text) IS
+	'returns the value of a key, which the query, with the key as $1, computes if it is not there';
+COMMENT ON FUNCTION syncmap.fetch_query(regclass, anycompatible, anyelement, text, "any") IS
+	'the same with more parameters, from $2 on';
 COMMENT ON FUNCTION syncmap.lease(regclass) IS
 	'the moment from which on values may be read for put_leased';
 COMMENT ON FUNCTION syncmap.put_leased(regclass, text, text, bytea, interval) IS
@@ -562,7 +609,7 @@ CREATE FUNCTION syncmap.stat_maps(
 	OUT evictions bigint, OUT expirations bigint, OUT promotions bigint,
 	OUT compactions bigint, OUT invalidations bigint, OUT refused_fills bigint,
 	OUT loads bigint, OUT load_waits bigint,
-	OUT entries bigint, OUT dirty_entries bigint,
+	OUT entries bigint, OUT dirty_entries bigint, OUT hidden_entries bigint,
 	OUT live_bytes bigint, OUT dead_bytes bigint, OUT memory bigint,
 	OUT max_memory bigint, OUT evicts boolean, OUT stats_reset timestamptz)
 RETURNS SETOF record
@@ -597,7 +644,7 @@ CREATE VIEW syncmap.stat_map AS
 		s.gets, s.hits, s.misses, s.puts, s.deletes, s.evictions, s.expirations,
 		s.promotions, s.compactions, s.retries, s.invalidations, s.refused_fills,
 		s.loads, s.load_waits, s.entries, s.dirty_entries,
-		s.live_bytes, s.dead_bytes, s.memory, s.max_memory, s.evicts,
+		s.hidden_entries, s.live_bytes, s.dead_bytes, s.memory, s.max_memory, s.evicts,
 		s.stats_reset
 	FROM syncmap.stat_maps() AS s
 		JOIN pg_catalog.pg_class AS c ON c.oid = s.relid

@@ -196,14 +196,14 @@ sm_log_extend(const sm_arena *arena, sm_log *log, sm_queue queue, uint64_t head,
 	return true;
 }
 
-/* A segment has an entry now that expires then. */
+/* A segment has an entry now with that word. */
 void
 sm_log_note_expiry(const sm_arena *arena, uint64_t segment, int64_t expires)
 {
 	sm_segment *header = sm_segment_at(arena, segment);
 
-	if (expires < (int64_t) sm_load(&header->earliest))
-		sm_store(&header->earliest, (uint64_t) expires);
+	if (sm_due(expires) < (int64_t) sm_load(&header->earliest))
+		sm_store(&header->earliest, (uint64_t) sm_due(expires));
 }
 
 /*

@@ -127,7 +127,7 @@ typedef struct sm_segment
 	sm_word used;	  /* bytes from the segment's start */
 	sm_word dead;	  /* bytes of dead entries */
 	sm_word larges;	  /* live entries that have extents */
-	sm_word earliest; /* none of its entries expires before that */
+	sm_word earliest; /* none of its entries is due before that */
 } sm_segment;
 
 /* What a rewrite left of a segment. */
@@ -186,6 +186,41 @@ sm_entry_prefetch(const sm_arena *arena, uint64_t entry)
 	__builtin_prefetch(at + 128);
 }
 
+/*
+ * What an entry's word says of when it expires is less than 0 if the entry is hidden: the
+ * key is absent, but for who asks for what is hidden, until the moment that is the word's
+ * negation, in which the lowest bit tells what it is (see sm_hidden in map.h).  So
+ * whoever takes what has expired for absent takes what is hidden for absent as well, and
+ * only who collects what has expired has to know when what is hidden is due for that.
+ */
+#define SM_HIDDEN_STALE 1
+
+static inline bool
+sm_is_hidden(int64_t expires)
+{
+	return expires < 0;
+}
+
+static inline bool
+sm_is_stale(int64_t expires)
+{
+	return sm_is_hidden(expires) && (-expires & SM_HIDDEN_STALE);
+}
+
+/* When it goes. */
+static inline int64_t
+sm_due(int64_t expires)
+{
+	return sm_is_hidden(expires) ? -expires & ~(int64_t) SM_HIDDEN_STALE : expires;
+}
+
+/* The word of an entry that is hidden until a moment, which is greater than 1. */
+static inline int64_t
+sm_hide_until(int64_t moment, bool stale)
+{
+	return -((moment & ~(int64_t) SM_HIDDEN_STALE) | (stale ? SM_HIDDEN_STALE : 0));
+}
+
 /* When an entry with that header expires, or SM_NEVER. */
 static inline int64_t
 sm_entry_expires(const sm_arena *arena, uint64_t entry, uint64_t head)
@@ -193,6 +228,13 @@ sm_entry_expires(const sm_arena *arena, uint64_t entry, uint64_t head)
 	return head & SM_HEAD_EXPIRES ?
 		(int64_t) sm_load(sm_at(arena, sm_expires_offset(entry, head))) :
 		SM_NEVER;
+}
+
+/* When an entry with that header goes, or SM_NEVER. */
+static inline int64_t
+sm_entry_due(const sm_arena *arena, uint64_t entry, uint64_t head)
+{
+	return sm_due(sm_entry_expires(arena, entry, head));
 }
 
 /* An entry's first run of extents, or 0 if it has none. */

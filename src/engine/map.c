@@ -86,6 +86,7 @@ init_state(sm_map_state *state)
 	sm_store(&state->ordered, 0);
 	sm_store(&state->owner, 0);
 	sm_store(&state->tickets, 0);
+	sm_store(&state->stale, 0);
 }
 
 /*
@@ -103,6 +104,7 @@ sm_map_create(sm_map *map)
 
 		assert(sm_load(&shard->id) == 0);
 		sm_store(&shard->earliest, (uint64_t) SM_NEVER);
+		assert(sm_load(&shard->hidden) == 0);
 		assert(shard->ordered_tags == 0);
 		assert(shard->horizon == 0 && shard->stripes == 0);
 		shard->swept_earliest = SM_NEVER;
@@ -170,6 +172,18 @@ sm_map_set_promote_ratio(sm_map *map, int percent)
 	if (state == NULL)
 		return SM_GONE;
 	sm_store(&state->own_ratio, (uint64_t) percent + 1);
+	unlock_state(map);
+	return SM_FOUND;
+}
+
+sm_status
+sm_map_set_stale(sm_map *map, int64_t stale)
+{
+	sm_map_state *state = lock_state(map);
+
+	if (state == NULL)
+		return SM_GONE;
+	sm_store(&state->stale, (uint64_t) stale);
 	unlock_state(map);
 	return SM_FOUND;
 }
@@ -289,8 +303,26 @@ sm_status
 sm_get_expiry(sm_map *map, sm_bytes key, sm_buffer *value, int64_t *expires)
 {
 	sm_request request = make_request(map, key);
+	sm_expiry expiry = {0};
+	sm_status status = sm_shard_get(&request, value, &expiry);
 
-	return sm_shard_get(&request, value, expires);
+	if (status == SM_FOUND)
+		*expires = expiry.expires;
+	return status;
+}
+
+sm_status
+sm_get_hidden(sm_map *map, sm_bytes key, int wanted, sm_buffer *value,
+			  sm_hidden *hidden)
+{
+	sm_request request = make_request(map, key);
+	sm_expiry expiry = {.wanted = wanted};
+	sm_status status = sm_shard_get(&request, value, &expiry);
+
+	*hidden = SM_SHOWN;
+	if (sm_is_hidden(expiry.expires))
+		*hidden = sm_is_stale(expiry.expires) ? SM_STALE : SM_NEGATIVE;
+	return status;
 }
 
 SM_INLINE sm_status
@@ -407,6 +439,22 @@ sm_fill(sm_map *map, sm_bytes key, sm_bytes value, int64_t expires, sm_covers_fn
 					 (sm_write) {.value = &value,
 								 .expires = expires,
 								 .coherence = &coherence});
+}
+
+sm_status
+sm_fill_nothing(sm_map *map, sm_bytes key, int64_t until, sm_covers_fn covers,
+				void *arg)
+{
+	sm_coherence coherence = {.covers = covers, .arg = arg};
+	sm_bytes nothing = {"", 0};
+
+	if (until <= 1)
+		return SM_REFUSED;
+	return write_key(map, key,
+					 (sm_write) {.value = &nothing,
+								 .expires = sm_hide_until(until, false),
+								 .keep = true,
+								 .coherence = covers != NULL ? &coherence : NULL});
 }
 
 sm_status

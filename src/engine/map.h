@@ -123,7 +123,8 @@ extern size_t sm_marks_size(uint64_t arena_size);
 /*
  * A map's life.  The caller keeps which shards are free and sees to it that
  * ids are never reused (0 is none).  sm_map_create makes shards that belong to
- * no map a map's, with no quota, eviction, order, or promote_ratio of its own, not watched;
+ * no map a map's, with no quota, eviction, order, or promote_ratio of its own, not watched,
+ * keeping nothing that is stale;
  * sm_map_destroy gives all memory back and leaves the shards to nobody: handles
  * that are still about get SM_GONE from then on, or 0 where a number is asked
  * for, and change nothing, whoever has the shards by then.
@@ -144,12 +145,15 @@ extern void sm_map_destroy(sm_map *map);
  * Sets a map's quota in bytes, 0 for none, and whether its keys may be evicted.
  * When it returns, no key is evicted any more from a map that does not evict.
  * Another process' reads leave marks from when it opens or configures its handle.
- * This and the next two take the shards' locks, and return SM_FOUND or SM_GONE.
+ * This and the next three take the shards' locks, and return SM_FOUND or SM_GONE.
  */
 extern sm_status sm_map_configure(sm_map *map, uint64_t max_memory, bool evicts);
 
 /* Sets a map's own promote_ratio, -1 for the engine's. */
 extern sm_status sm_map_set_promote_ratio(sm_map *map, int percent);
+
+/* Sets how long a map keeps values that are invalidated, in microseconds; 0: not at all. */
+extern sm_status sm_map_set_stale(sm_map *map, int64_t stale);
 
 /*
  * Says whether a map's keys are kept in order, too.  With keys in it that takes
@@ -181,9 +185,28 @@ extern sm_status sm_get_expiry(sm_map *map, sm_bytes key, sm_buffer *value,
 							   int64_t *expires);
 
 /*
+ * What is hidden: for all other calls its key is absent, and so it is in ranges, counts, and
+ * snapshots.  It goes when its time is over, when somebody stores a value or removes the
+ * key, is evicted as a value is, and goes before values do where memory is needed.
+ */
+typedef enum sm_hidden
+{
+	SM_SHOWN = 0,	 /* nothing: it is a value */
+	SM_NEGATIVE = 1, /* it was found out that there is no value */
+	SM_STALE = 2	 /* the value before an invalidation */
+} sm_hidden;
+
+/*
+ * sm_get that also finds what is hidden, if it is wanted, some of the above.  *hidden, with
+ * SM_FOUND, says which of them it was; with SM_NEGATIVE the value is empty.
+ */
+extern sm_status sm_get_hidden(sm_map *map, sm_bytes key, int wanted, sm_buffer *value,
+							   sm_hidden *hidden);
+
+/*
  * Writes.  SM_FOUND: the key was there (and for compare_and_*, matched).
  * value/old buffers receive the value that was there before the call.  From
- * the microsecond expires of the host's clock on, the key is absent for every
+ * the microsecond expires of the host's clock on, which is greater than 0, the key is absent for every
  * read and write; SM_NEVER: it stays.  SM_KEEP, where a value is stored: a key that
  * is there keeps when it expires, and a new one never does.  sm_update keeps it
  * always; expires is for a new key.  sm_expire sets it and keeps the value.
@@ -275,10 +298,17 @@ extern sm_status sm_fill(sm_map *map, sm_bytes key, sm_bytes value, int64_t expi
 						 sm_covers_fn covers, void *arg);
 
 /*
- * Fences a key with the number of a transaction, and takes its pair out, at one moment:
- * SM_FOUND or SM_ABSENT, whether there was one; SM_UNWATCHED: nothing was done; SM_GONE.
- * Never fails for memory: where there is none, even by eviction, it fences more keys.
- * ended may be NULL: nothing is known.
+ * The same of what says that there is no value, until a moment; where there is one it stays,
+ * and that is SM_FOUND.  With covers NULL as sm_put, of a map that is not watched.
+ */
+extern sm_status sm_fill_nothing(sm_map *map, sm_bytes key, int64_t until,
+								 sm_covers_fn covers, void *arg);
+
+/*
+ * Fences a key with the number of a transaction, and takes its pair out, at one moment, or
+ * hides it in a map that keeps such: SM_FOUND or SM_ABSENT, whether there was one;
+ * SM_UNWATCHED: nothing was done; SM_GONE.  Never fails for memory: where there is none, even
+ * by eviction, it fences more keys.  ended may be NULL: nothing is known.
  */
 extern sm_status sm_invalidate(sm_map *map, sm_bytes key, uint64_t fence,
 							   sm_ended_fn ended);
@@ -458,6 +488,7 @@ typedef enum sm_counter
 	SM_COMPACTIONS,
 	SM_INVALIDATIONS, /* of a key, there or not; of all keys, once */
 	SM_FILLS_REFUSED, /* because they could be older than an invalidation */
+	SM_FORGOTTEN,	  /* hidden entries that went, but for another store */
 	SM_COUNTERS
 } sm_counter;
 
@@ -465,6 +496,7 @@ typedef struct sm_shard_stats
 {
 	uint64_t counts[SM_COUNTERS];
 	uint64_t entries; /* with those that have expired and are still there */
+	uint64_t hidden;  /* of these */
 	uint64_t dirty;	  /* keys in the dirty index */
 	uint64_t live;	  /* bytes of live entries, without extents */
 	uint64_t dead;	  /* bytes of dead ones */

@@ -36,7 +36,10 @@ count_shard(sm_map *map, uint32_t number, uint64_t *count)
 
 	if (earliest != SM_NEVER && earliest <= sm_port_now())
 		return sm_shard_count(&request, count);
-	*count = sm_load(&shard->entries);
+	*count = sm_load(&shard->entries) - sm_load(&shard->hidden);
+	/* two words, and a writer between them */
+	if ((int64_t) *count < 0)
+		*count = 0;
 	return sm_map_had(map, number);
 }
 
@@ -83,6 +86,7 @@ sm_get_shard_stats(const sm_map *map, uint32_t shard, sm_shard_stats *stats)
 	is_there = sm_load(&from->id) == map->id;
 	*stats = (sm_shard_stats) {
 		.entries = sm_load(&from->entries),
+		.hidden = sm_load(&from->hidden),
 		.dirty = from->growing ? 0 : from->dirty_index.count,
 		.live = from->log.live,
 		.dead = from->log.dead,

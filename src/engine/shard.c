@@ -95,7 +95,7 @@ sm_shard_unlock(const sm_engine *engine, uint32_t number)
 	sm_port_unlock(number);
 }
 
-/* An entry, at that offset, expires then. */
+/* An entry, at that offset, has a word that says when it expires. */
 void
 sm_shard_note_expiry(const sm_engine *engine, sm_shard *shard, uint64_t entry,
 					 int64_t expires)
@@ -103,8 +103,8 @@ sm_shard_note_expiry(const sm_engine *engine, sm_shard *shard, uint64_t entry,
 	uint64_t head = sm_load(sm_at(&engine->arena, entry));
 
 	sm_log_note_expiry(&engine->arena, sm_segment_of(entry, head), expires);
-	if (expires < (int64_t) sm_load(&shard->earliest))
-		sm_store(&shard->earliest, (uint64_t) expires);
-	if (expires < shard->swept_earliest)
-		shard->swept_earliest = expires;
+	if (sm_due(expires) < (int64_t) sm_load(&shard->earliest))
+		sm_store(&shard->earliest, (uint64_t) sm_due(expires));
+	if (sm_due(expires) < shard->swept_earliest)
+		shard->swept_earliest = sm_due(expires);
 }

@@ -54,6 +54,7 @@ typedef struct sm_map_state
 	sm_word ordered;   /* are keys to be kept in order? */
 	sm_word owner;	   /* of the snapshot that is open, 0: none is */
 	sm_word tickets;   /* how many owners there have been */
+	sm_word stale;	   /* microseconds that a value is kept after an invalidation */
 } sm_map_state;
 
 /* An sm_stripe: what stands in the way of fills of a few keys, or of all. */
@@ -88,7 +89,8 @@ struct sm_shard
 
 	/* Under the lock; the words may be loaded without it. */
 	alignas(SM_LINE) sm_word entries;
-	sm_word earliest;			 /* nothing expires before that */
+	sm_word hidden;				 /* entries that are hidden, see log.h */
+	sm_word earliest;			 /* no entry is due before that */
 	sm_word counts[SM_COUNTERS]; /* see sm_counter */
 	uint32_t generation;		 /* of the word published last; never reset */
 	uint32_t map_shard;			 /* the first shard of the map */
@@ -108,6 +110,7 @@ struct sm_shard
 	uint64_t stripes;		/* the page of the other ones, 0: there are none */
 	sm_word settled;		/* pages of this shard that the map's sum has */
 	bool sweeping;			/* a sweep of expired entries is under way */
+	bool sweeping_hidden;	/* it takes all that is hidden, too */
 	int64_t swept_earliest; /* earliest, of what it has seen and what came since */
 
 	alignas(SM_LINE) sm_map_state state;
@@ -151,6 +154,13 @@ typedef struct sm_write
 	bool replace;				   /* only if the key is there */
 } sm_write;
 
+/* What a read wants to know besides the value. */
+typedef struct sm_expiry
+{
+	int wanted;		 /* what it finds that is hidden, see sm_hidden */
+	int64_t expires; /* of what was found */
+} sm_expiry;
+
 /* map_stats.c */
 extern void sm_shard_zero_counts(sm_shard *shard);
 
@@ -190,7 +200,7 @@ extern const sm_bucket *sm_shard_prefetch_home(const sm_request *request);
 extern void sm_shard_prefetch_entry(const sm_engine *engine, const sm_bucket *home,
 									uint32_t tag);
 extern sm_status sm_shard_get(const sm_request *request, sm_buffer *value,
-							  int64_t *expires);
+							  sm_expiry *expiry);
 extern sm_status sm_shard_range(const sm_request *request, uint32_t *prefix,
 								int64_t now, sm_buffer *pairs);
 extern bool sm_shard_count(const sm_request *request, uint64_t *count);
@@ -273,7 +283,7 @@ extern uint64_t sm_shard_make_page(const sm_engine *engine, sm_shard *shard);
 
 /* shard_memory.c: these take and release the shard's lock */
 extern bool sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id,
-						   int64_t now, uint64_t *freed);
+						   int64_t now, bool hidden_too, uint64_t *freed);
 extern uint64_t sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 								 uint32_t compact_ratio, uint64_t npages,
 								 bool *cut_short);
@@ -345,6 +355,14 @@ static inline bool
 sm_shard_orders(const sm_shard *shard, uint32_t tag)
 {
 	return tag < shard->ordered_tags;
+}
+
+/* An entry with that word is there from now on, or no longer. */
+static inline void
+sm_shard_count_hidden(sm_shard *shard, int64_t expires, int change)
+{
+	if (sm_is_hidden(expires))
+		sm_store(&shard->hidden, sm_load(&shard->hidden) + (uint64_t) (int64_t) change);
 }
 
 /* Counts something, under the lock. */

@@ -75,10 +75,12 @@ take_contents(const sm_engine *engine, sm_shard *shard)
 	shard->ghosts = (sm_ghosts) {0};
 	shard->growing = false;
 	shard->sweeping = false;
+	shard->sweeping_hidden = false;
 	if (sm_load(&shard->entries) > 0)
 		sm_shard_lose_kept(shard);
 	sm_store(&shard->earliest, (uint64_t) SM_NEVER);
 	sm_store(&shard->entries, 0);
+	sm_store(&shard->hidden, 0);
 	sm_store(&shard->misses, 0);
 
 	/* one word after the other: a reader between them finds nothing or retries */

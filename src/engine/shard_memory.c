@@ -91,6 +91,7 @@ unlink_entry(const sm_engine *engine, sm_shard *shard, uint64_t entry, uint64_t 
 	if (sm_shard_orders(shard, known->tag))
 		sm_order_remove(arena, &shard->order, known->key);
 	sm_store(&shard->entries, sm_load(&shard->entries) - 1);
+	sm_shard_count_hidden(shard, sm_entry_expires(arena, entry, head), -1);
 	shard->log.extents -= sm_entry_extent_pages(arena, entry, head);
 	if (!sm_shard_keeps(shard) ||
 		!sm_shard_keep(engine, shard, known->tag, known->key, entry, true))
@@ -165,7 +166,7 @@ decide(const sm_engine *engine, rewrite *plan, uint64_t entry, uint64_t head,
 {
 	if (!plan->evicts)
 		return STAYS;
-	if (sm_entry_expires(&engine->arena, entry, head) <= plan->now)
+	if (sm_entry_due(&engine->arena, entry, head) <= plan->now)
 		return EXPIRED;
 	if (marks >= plan->marks)
 		return STAYS;
@@ -182,12 +183,16 @@ static void
 drop_entry(const sm_engine *engine, sm_shard *shard, sm_queue queue, uint64_t entry,
 		   uint64_t head, fate why)
 {
+	bool hidden = sm_is_hidden(sm_entry_expires(&engine->arena, entry, head));
 	home known;
 
 	find_home(engine, shard, entry, head, &known);
 	unlink_entry(engine, shard, entry, head, &known);
 	shard->log.live -= sm_head_size(head);
-	sm_shard_count_one(shard, why == EXPIRED ? SM_EXPIRATIONS : SM_EVICTIONS);
+	if (hidden)
+		sm_shard_count_one(shard, SM_FORGOTTEN);
+	else
+		sm_shard_count_one(shard, why == EXPIRED ? SM_EXPIRATIONS : SM_EVICTIONS);
 	if (why == EVICTED && queue == SM_YOUNG)
 		sm_ghosts_add(&engine->arena, &shard->ghosts, known.tag);
 }
@@ -215,12 +220,13 @@ keep_entry(const sm_engine *engine, sm_shard *shard, const rewrite *plan,
 	const sm_arena *arena = &engine->arena;
 	sm_log *log = &shard->log;
 	int64_t expires = sm_entry_expires(arena, from, head);
+	int64_t due = sm_due(expires);
 	uint64_t place = *to;
 	home known;
 
 	/* it may go where a sweep has been already */
-	if (expires < shard->swept_earliest)
-		shard->swept_earliest = expires;
+	if (due < shard->swept_earliest)
+		shard->swept_earliest = due;
 
 	if (log->queues[plan->to].first != segment &&
 		sm_log_has_room(arena, log, plan->to, head))
@@ -236,8 +242,8 @@ keep_entry(const sm_engine *engine, sm_shard *shard, const rewrite *plan,
 	head |= (place - segment) / SM_PAGE_SIZE << SM_HEAD_PAGE_SHIFT;
 	if (head & SM_HEAD_LARGE)
 		left->larges++;
-	if (expires < left->earliest)
-		left->earliest = expires;
+	if (due < left->earliest)
+		left->earliest = due;
 	if (place != from)
 	{
 		find_home(engine, shard, from, head, &known);
@@ -459,16 +465,18 @@ sweep_segment(const sm_engine *engine, sm_shard *shard, uint64_t segment, int64_
 		 entry += sm_head_size(head))
 	{
 		int64_t expires;
+		int64_t due;
 		home known;
 
 		head = sm_load(sm_at(arena, entry));
 		if (head & SM_HEAD_DEAD)
 			continue;
 		expires = sm_entry_expires(arena, entry, head);
-		if (expires > now)
+		due = sm_due(expires);
+		if (due > now && !(shard->sweeping_hidden && sm_is_hidden(expires)))
 		{
-			if (expires < earliest)
-				earliest = expires;
+			if (due < earliest)
+				earliest = due;
 			continue;
 		}
 		if (*most <= 0)
@@ -476,7 +484,8 @@ sweep_segment(const sm_engine *engine, sm_shard *shard, uint64_t segment, int64_
 		*most -= 1 + (int) (sm_entry_extent_pages(arena, entry, head) / SM_MAX_RUN);
 		find_home(engine, shard, entry, head, &known);
 		unlink_entry(engine, shard, entry, head, &known);
-		sm_shard_count_one(shard, SM_EXPIRATIONS);
+		sm_shard_count_one(shard,
+						   sm_is_hidden(expires) ? SM_FORGOTTEN : SM_EXPIRATIONS);
 		/* when its last entry goes, so may the segment */
 		if (sm_log_kill(arena, &shard->log, entry, engine->compact_ratio))
 			return true;
@@ -498,9 +507,10 @@ at_hand(sm_log *log)
 }
 
 static void
-start_sweep(sm_shard *shard)
+start_sweep(sm_shard *shard, bool hidden_too)
 {
 	shard->sweeping = true;
+	shard->sweeping_hidden = hidden_too;
 	shard->swept_earliest = SM_NEVER;
 	shard->log.hand_queue = SM_MAIN;
 	shard->log.hand = shard->log.queues[SM_MAIN].last;
@@ -522,7 +532,8 @@ sweep_some(const sm_engine *engine, sm_shard *shard, int64_t now)
 
 		if (segment == 0)
 			return true;
-		if ((int64_t) sm_load(&header->earliest) <= now)
+		if ((int64_t) sm_load(&header->earliest) <= now ||
+			(shard->sweeping_hidden && sm_load(&shard->hidden) > 0))
 		{
 			searches++;
 			if (!sweep_segment(engine, shard, segment, now, &most))
@@ -548,33 +559,42 @@ pages_less(const sm_shard *shard, uint64_t before)
 	return after < before ? before - after : 0;
 }
 
+static bool
+is_worth_a_sweep(const sm_shard *shard, int64_t now, bool hidden_too)
+{
+	return (int64_t) sm_load(&shard->earliest) <= now ||
+		(hidden_too && sm_load(&shard->hidden) > 0);
+}
+
 /*
  * Goes on with a sweep of what has expired by now, or starts one if something
- * has; adds to *freed the pages that this gave.  Returns true if there is more
- * to do: with the same now in each call, that comes to an end.
+ * has; hidden_too: also of all that is hidden.  Adds to *freed the pages that this gave.
+ * Returns true if there is more to do: with the same now in each call, that comes to an
+ * end.
  */
 bool
 sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id, int64_t now,
-			   uint64_t *freed)
+			   bool hidden_too, uint64_t *freed)
 {
 	sm_shard *shard = &engine->shards[number];
 	bool more = false;
 	uint64_t before;
 
-	if ((int64_t) sm_load(&shard->earliest) > now)
+	if (!is_worth_a_sweep(shard, now, hidden_too))
 		return false;
 
 	sm_shard_lock(engine, number);
 	before = sm_shard_pages(shard);
-	if (sm_load(&shard->id) == id && (int64_t) sm_load(&shard->earliest) <= now)
+	if (sm_load(&shard->id) == id && is_worth_a_sweep(shard, now, hidden_too))
 	{
-		if (!shard->sweeping)
-			start_sweep(shard);
+		if (!shard->sweeping || (hidden_too && !shard->sweeping_hidden))
+			start_sweep(shard, hidden_too);
 		more = !sweep_some(engine, shard, now);
 		if (!more)
 		{
 			/* where it had been before, something may have expired since */
 			shard->sweeping = false;
+			shard->sweeping_hidden = false;
 			sm_store(&shard->earliest, (uint64_t) shard->swept_earliest);
 			more = shard->swept_earliest <= now;
 		}
@@ -594,8 +614,17 @@ may_go_on(bool *cut_short)
 	return !*cut_short;
 }
 
+/* How many entries sweeps have taken out, whoever made them. */
+static uint64_t
+taken_out(const sm_shard *shard)
+{
+	return sm_load(&shard->counts[SM_EXPIRATIONS]) +
+		sm_load(&shard->counts[SM_FORGOTTEN]);
+}
+
 /*
- * Takes expired entries out, gives back the pages of an index that was replaced,
+ * Takes expired entries out, for a need also what is hidden, gives back the pages of an
+ * index that was replaced,
  * and then compacts segments with more than compact_ratio percent of dead bytes,
  * each piece under the lock anew, until npages pages are free or nothing is left
  * to do.  Returns how many pages that gave, and at least 1 if it gave bytes back:
@@ -608,7 +637,7 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 				 uint32_t compact_ratio, uint64_t npages, bool *cut_short)
 {
 	const sm_shard *peeked = &engine->shards[number];
-	uint64_t expirations = sm_load(&peeked->counts[SM_EXPIRATIONS]);
+	uint64_t taken = taken_out(peeked);
 	uint64_t freed = 0;
 	bool made_room;
 	bool more = true;
@@ -618,12 +647,12 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 	{
 		int64_t now = sm_port_now();
 
-		while (more && sm_shard_sweep(engine, number, id, now, &freed) &&
+		while (more &&
+			   sm_shard_sweep(engine, number, id, now, cut_short == NULL, &freed) &&
 			   freed < npages)
 			more = may_go_on(cut_short);
 	}
-	made_room = sm_load(&peeked->counts[SM_EXPIRATIONS]) != expirations &&
-		sm_shard_was_of(peeked, id);
+	made_room = taken_out(peeked) != taken && sm_shard_was_of(peeked, id);
 
 	while (more && freed < npages)
 	{

@@ -148,13 +148,32 @@ live_until(const sm_request *request, uint64_t entry, uint64_t head)
 	if (!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
 		return LONG_AGO;
 	expires = sm_entry_expires(arena, entry, head);
+	if (expires == SM_NEVER)
+		return SM_NEVER;
 	return expires > sm_port_now() ? expires : LONG_AGO;
+}
+
+/* The same of an entry that has expired for live_until, if it is hidden and wanted. */
+static SM_NOINLINE int64_t
+hidden_until(const sm_request *request, uint64_t entry, uint64_t head, int wanted)
+{
+	const sm_arena *arena = &request->engine->arena;
+	int64_t expires;
+
+	if (!(head & SM_HEAD_EXPIRES) ||
+		!sm_in_arena(arena, sm_expires_offset(entry, head), 8))
+		return LONG_AGO;
+	expires = sm_entry_expires(arena, entry, head);
+	if (!sm_is_hidden(expires) || sm_due(expires) <= sm_port_now() ||
+		!(wanted & (sm_is_stale(expires) ? SM_STALE : SM_NEGATIVE)))
+		return LONG_AGO;
+	return expires;
 }
 
 /* Searches a viewed index for the key, and copies what sm_shard_get wants of it. */
 SM_INLINE answer
 search(const sm_request *request, const index_view *view, sm_buffer *value,
-	   int64_t *expires)
+	   sm_expiry *expiry)
 {
 	const sm_bucket *bucket = view->probe.bucket;
 	answer found = {DONE, SM_FOUND, 0};
@@ -169,7 +188,10 @@ search(const sm_request *request, const index_view *view, sm_buffer *value,
 			int64_t until = live_until(request, at.entry, at.head);
 
 			found.entry = at.entry;
-			if (until == LONG_AGO)
+			if (until == LONG_AGO &&
+				(expiry == NULL ||
+				 (until = hidden_until(request, at.entry, at.head, expiry->wanted)) ==
+					 LONG_AGO))
 				found.status = SM_ABSENT;
 			else if (value != NULL)
 			{
@@ -181,8 +203,8 @@ search(const sm_request *request, const index_view *view, sm_buffer *value,
 			}
 			if (!validate(request, view))
 				return (answer) {.how = CHANGED};
-			if (expires != NULL && until != LONG_AGO)
-				*expires = until;
+			if (expiry != NULL && until != LONG_AGO)
+				expiry->expires = until;
 			return found;
 		}
 		if (bucket != NULL && !validate(request, view))
@@ -209,7 +231,7 @@ count_miss(const sm_request *request)
 /* What is left of a try when the key is not in read. */
 static SM_NOINLINE answer
 try_dirty(const sm_request *request, index_view read, sm_buffer *value,
-		  int64_t *expires)
+		  sm_expiry *expiry)
 {
 	index_view dirty;
 
@@ -220,7 +242,7 @@ try_dirty(const sm_request *request, index_view read, sm_buffer *value,
 		answer found;
 
 		count_miss(request);
-		found = search(request, &dirty, value, expires);
+		found = search(request, &dirty, value, expiry);
 		if (found.how != NOT_THERE)
 			return found;
 	}
@@ -236,15 +258,15 @@ try_dirty(const sm_request *request, index_view read, sm_buffer *value,
 }
 
 SM_INLINE answer
-try_get(const sm_request *request, sm_buffer *value, int64_t *expires)
+try_get(const sm_request *request, sm_buffer *value, sm_expiry *expiry)
 {
 	index_view read;
 	answer found;
 
 	if (!look(request, &request->shard->read, request->tag, &read))
 		return (answer) {.how = CHANGED};
-	found = search(request, &read, value, expires);
-	return found.how != NOT_THERE ? found : try_dirty(request, read, value, expires);
+	found = search(request, &read, value, expiry);
+	return found.how != NOT_THERE ? found : try_dirty(request, read, value, expiry);
 }
 
 static inline void
@@ -300,7 +322,7 @@ sm_tries_next(const sm_request *request, sm_tries *tries)
 
 /* Goes on when the first try failed. */
 static SM_NOINLINE sm_status
-get_again(const sm_request *request, sm_buffer *value, int64_t *expires)
+get_again(const sm_request *request, sm_buffer *value, sm_expiry *expiry)
 {
 	sm_tries tries = {0};
 	answer found;
@@ -310,24 +332,24 @@ get_again(const sm_request *request, sm_buffer *value, int64_t *expires)
 		if (!sm_tries_next(request, &tries))
 			return SM_GONE;
 		request->map->reads.retries++;
-		found = try_get(request, value, expires);
+		found = try_get(request, value, expiry);
 	} while (found.how != DONE);
 	sm_tries_end(request, &tries);
 	return finish_get(request, found);
 }
 
 /*
- * Copies the key's value to the buffer, and when it expires to *expires, each
- * unless NULL.  Returns SM_FOUND, SM_ABSENT, SM_TOO_SMALL (value->len is the
+ * Copies the key's value to the buffer, and when it expires to expiry->expires, each
+ * unless NULL; with expiry->wanted also what is hidden.  Returns SM_FOUND, SM_ABSENT, SM_TOO_SMALL (value->len is the
  * length that the value had), or SM_GONE.
  */
 sm_status
-sm_shard_get(const sm_request *request, sm_buffer *value, int64_t *expires)
+sm_shard_get(const sm_request *request, sm_buffer *value, sm_expiry *expiry)
 {
-	answer found = try_get(request, value, expires);
+	answer found = try_get(request, value, expiry);
 
 	return found.how == DONE ? finish_get(request, found) :
-							   get_again(request, value, expires);
+							   get_again(request, value, expiry);
 }
 
 /*

@@ -151,6 +151,10 @@ sm_shard_keep(const sm_engine *engine, sm_shard *shard, uint32_t tag, sm_bytes k
 	}
 	if (!kept->open)
 		return false;
+	/* what is hidden is not there, for a snapshot as for all others */
+	if (entry != 0 &&
+		sm_is_hidden(sm_entry_expires(arena, entry, sm_load(sm_at(arena, entry)))))
+		entry = 0;
 	if (entry != 0)
 	{
 		uint64_t old = sm_load(sm_at(arena, entry));

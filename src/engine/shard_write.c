@@ -107,6 +107,7 @@ typedef struct new_value
 {
 	sm_bytes bytes;
 	int64_t expires;
+	bool may_be_hidden;	   /* by an invalidation: it gets a word for that */
 	uint64_t extents;	   /* a large value's first run, else 0; of the value before */
 	uint64_t extent_pages; /* and their number */
 	uint64_t expired;	   /* the first run of a value that had expired, else 0 */
@@ -117,7 +118,9 @@ make_head(const sm_request *request, const new_value *value)
 {
 	return sm_head(request->key.len, value->bytes.len, 0,
 				   (value->extents != 0 ? SM_HEAD_LARGE : 0) |
-					   (value->expires != SM_NEVER ? SM_HEAD_EXPIRES : 0));
+					   (value->expires != SM_NEVER || value->may_be_hidden ?
+							SM_HEAD_EXPIRES :
+							0));
 }
 
 /* Keeps an entry, or that there was none (0), for a snapshot that is open. */
@@ -158,6 +161,10 @@ remove_found(const sm_request *request, const write_target *target)
 	if (sm_shard_orders(shard, request->tag))
 		sm_order_remove(&request->engine->arena, &shard->order, request->key);
 	sm_store(&shard->entries, sm_load(&shard->entries) - 1);
+	sm_shard_count_hidden(shard,
+						  sm_entry_expires(&request->engine->arena, target->found.entry,
+										   target->found.head),
+						  -1);
 	return bury(request, target->found.entry, target->found.head, 0);
 }
 
@@ -248,7 +255,10 @@ append(const sm_request *request, sm_queue queue, const new_value *value)
 	else
 		sm_copy_in(place, value->bytes.data, value->bytes.len);
 	if (head & SM_HEAD_EXPIRES)
+	{
 		sm_shard_note_expiry(request->engine, shard, entry, value->expires);
+		sm_shard_count_hidden(shard, value->expires, 1);
+	}
 	return entry;
 }
 
@@ -343,7 +353,8 @@ put_value(const sm_request *request, write_target *target, new_value *value)
 			!store(request, target, queue, value))
 			return SM_NO_MEMORY;
 	}
-	sm_shard_count_one(shard, SM_PUTS);
+	if (!sm_is_hidden(value->expires))
+		sm_shard_count_one(shard, SM_PUTS);
 	return status;
 }
 
@@ -400,25 +411,77 @@ expire_found(const sm_request *request, write_target *target, int64_t expires)
 	return SM_FOUND;
 }
 
+/* Is a write an invalidation? */
+static inline bool
+invalidates(const sm_write *write)
+{
+	return write->coherence != NULL && write->coherence->fence != 0;
+}
+
 /*
- * Looks the key up, and takes it out if it has expired; *expired are then its
- * extents, the caller's to free.
+ * Looks the key up, and takes it out if it has expired, or is hidden; *expired are then
+ * its extents, the caller's to free.  An invalidation leaves what an earlier one has
+ * hidden.
  */
 static bool
-find_live(const sm_request *request, write_target *target, uint64_t *expired)
+find_live(const sm_request *request, const sm_write *write, write_target *target,
+		  uint64_t *expired)
 {
 	const sm_arena *arena = &request->engine->arena;
+	int64_t expires;
+	int64_t now;
 
 	if (!find(request, target))
 		return false;
-	if (!(target->found.head & SM_HEAD_EXPIRES) ||
-		sm_entry_expires(arena, target->found.entry, target->found.head) >
-			sm_port_now())
+	if (!(target->found.head & SM_HEAD_EXPIRES))
 		return true;
-	*expired = remove_found(request, target);
-	sm_shard_count_one(request->shard, SM_EXPIRATIONS);
+	expires = sm_entry_expires(arena, target->found.entry, target->found.head);
+	now = sm_port_now();
+	if (expires > now)
+		return true;
+	if (sm_due(expires) <= now || !invalidates(write) || !sm_is_stale(expires))
+	{
+		*expired = remove_found(request, target);
+		if (!sm_is_hidden(expires))
+			sm_shard_count_one(request->shard, SM_EXPIRATIONS);
+	}
 	target->index = NULL;
 	return false;
+}
+
+/* How long the map keeps what is invalidated, in microseconds. */
+static inline int64_t
+kept_stale(const sm_request *request)
+{
+	return (int64_t) sm_load(&sm_state_of(request->engine, request->shard)->stale);
+}
+
+/*
+ * Hides a found entry that is invalidated, if its map keeps such, where it is.  An entry
+ * that has no word for it was stored before the map did; false: it is to be removed.
+ */
+static bool
+hide_found(const sm_request *request, const write_target *target)
+{
+	sm_shard *shard = request->shard;
+	uint64_t entry = target->found.entry;
+	uint64_t head = target->found.head;
+	int64_t kept = kept_stale(request);
+	int64_t until = sm_port_now() + kept;
+	uint64_t version;
+
+	/* the host's clock may stand before its beginning */
+	if (kept == 0 || until <= 1 || !(head & SM_HEAD_EXPIRES))
+		return false;
+	until = sm_hide_until(until, true);
+	keep(request, entry, false);
+	version = sm_version_begin(target->place.home);
+	sm_store(sm_at(&request->engine->arena, sm_expires_offset(entry, head)),
+			 (uint64_t) until);
+	sm_version_end(target->place.home, version);
+	sm_shard_count_hidden(shard, until, 1);
+	sm_shard_note_expiry(request->engine, shard, entry, until);
+	return true;
 }
 
 /* Asks the write's function for the value to store. */
@@ -497,7 +560,7 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 		if (status != SM_FOUND)
 			return status;
 	}
-	there = find_live(request, &target, &value->expired);
+	there = find_live(request, write, &target, &value->expired);
 
 	if (there && write->expected != NULL && !is_expected(request, write, &target.found))
 		return SM_MISMATCH;
@@ -519,7 +582,8 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 	{
 		if (!there)
 			return SM_ABSENT;
-		value->extents = remove_found(request, &target);
+		if (!invalidates(write) || !hide_found(request, &target))
+			value->extents = remove_found(request, &target);
 		sm_shard_count_one(request->shard, SM_DELETES);
 		return SM_FOUND;
 	}
@@ -530,6 +594,8 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 			sm_entry_expires(&request->engine->arena, target.found.entry,
 							 target.found.head) :
 			SM_NEVER;
+	if (request->shard->horizon != 0)
+		value->may_be_hidden = kept_stale(request) != 0;
 	return put_value(request, &target, value);
 }
 

@@ -47,7 +47,8 @@ INSERT INTO pool SELECT type, regexp_split_to_table(expressions, '\s*\|\s*') FRO
 	('regclass', $$'secret' | 'readable' | 'writable' | 'plain' | 'own.texts' | 'own.texts' | 'own.evicting' | 'own.kept' | 'own.numbers' | 'own.small' |
 		'own.ids' | 'own.bytes' | NULL | 0 | 1259 | 'pg_class' | 4294967295$$),
 	('text', $$NULL | '' | 'k' | 'k' | 'k1' | 'ü' | ' ' | '%' | E'\'\\' | E'\x01' | chr(1114111) | repeat('k', 1023) | repeat('k', 1024) | repeat('k', 65536) |
-		repeat('v', 300000) | repeat(md5(random()::text), 4000) | '64kB' | '-1' | 'true' | 'none' | 'text' | 'integer[]' | 'pg_class' | 'no type' | 'own.new' | 'own.texts'$$),
+		repeat('v', 300000) | repeat(md5(random()::text), 4000) | '64kB' | '-1' | 'true' | 'none' | 'text' | 'integer[]' | 'pg_class' | 'no type' | 'own.new' | 'own.texts' |
+		'SELECT $1::text' | 'SELECT 1' | 'SELECT $2::text' | 'SELECT 1, 2' | 'DELETE FROM own.arguments RETURNING key'$$),
 	('text[]', $$NULL | '{}' | '{k}' | '{NULL}' | '{k,k,k1,NULL}' | '{{a,b},{c,d}}' | '[5:6]={x,y}' | array_fill('k'::text, ARRAY[3000]) | '{k1,k2}'$$),
 	('bigint', '0 | NULL | 1 | -1 | 9223372036854775807 | -9223372036854775808 | 2147483648 | 10'),
 	('integer', '0 | NULL | 1 | -1 | 2147483647 | -2147483648 | 7'),
@@ -59,7 +60,7 @@ INSERT INTO pool SELECT type, regexp_split_to_table(expressions, '\s*\|\s*') FRO
 	('regtype', $$NULL | 'text' | 'bytea' | 'integer' | 'bigint' | 'uuid' | 'jsonb' | 'own.arguments' | 'record' | 'anyelement' | 'cstring' | 'text[]' | 0 | 'refcursor'$$)) p(type, expressions);
 
 CREATE FUNCTION one(of_type text) RETURNS text LANGUAGE sql AS $$
-	SELECT coalesce((SELECT expression FROM pool WHERE type = CASE of_type WHEN 'anyelement' THEN 'any' WHEN 'anycompatible' THEN 'any' WHEN 'anynonarray' THEN 'any' WHEN 'anycompatiblearray' THEN 'anyarray'
+	SELECT coalesce((SELECT expression FROM pool WHERE type = CASE of_type WHEN 'anyelement' THEN 'any' WHEN 'anycompatible' THEN 'any' WHEN 'anynonarray' THEN 'any' WHEN '"any"' THEN 'any' WHEN 'anycompatiblearray' THEN 'anyarray'
 		ELSE of_type END ORDER BY random() LIMIT 1), 'NULL')
 $$;
 
@@ -79,7 +80,7 @@ BEGIN
 		list := list || CASE WHEN list = '' THEN '' ELSE ', ' END ||
 			CASE WHEN i > f.pronargs - f.pronargdefaults THEN quote_ident(f.names[i]) || ' => ' ELSE '' END ||
 			'(' || one(format_type(f.proargtypes[i - 1], NULL)) || ')' ||
-			CASE WHEN random() < 0.8 AND format_type(f.proargtypes[i - 1], NULL) !~ '^any' THEN '::' || format_type(f.proargtypes[i - 1], NULL) ELSE '' END;
+			CASE WHEN random() < 0.8 AND format_type(f.proargtypes[i - 1], NULL) !~ '^"?any' THEN '::' || format_type(f.proargtypes[i - 1], NULL) ELSE '' END;
 	END LOOP;
 	RETURN format('SELECT count(*) FILTER (WHERE s::text LIKE ''%%a secr%%'') FROM (SELECT * FROM syncmap.%I(%s) LIMIT 1000) s', f.proname, list);
 END $$;
@@ -93,7 +94,7 @@ DECLARE
 	option text;
 	verb text := (ARRAY['ADD', 'SET', 'DROP', ''])[1 + floor(random() * 4)];
 BEGIN
-	SELECT array_agg(o) INTO options FROM (SELECT o FROM unnest('{eviction, max_memory, ttl, shards, ordered, consistent, promote_ratio, nonsense, key_type}'::text[]) o ORDER BY random() LIMIT 1 + floor(random() * 2)) s;
+	SELECT array_agg(o) INTO options FROM (SELECT o FROM unnest('{eviction, max_memory, ttl, shards, ordered, consistent, promote_ratio, absent_ttl, stale, loader, nonsense, key_type}'::text[]) o ORDER BY random() LIMIT 1 + floor(random() * 2)) s;
 	SELECT string_agg(verb || ' ' || o || CASE verb WHEN 'DROP' THEN '' ELSE ' ' || quote_literal((ARRAY['none', 'cache', 'true', 'false', '1MB', '64kB', '0', '-1', '1 h', '3', '4', '256', '99999999999999999999', '', 'ü', '1 s', '50', '100TB', 'on'])[1 + floor(random() * 19)]) END, ', ') INTO option FROM unnest(options) o;
 	RETURN CASE floor(random() * 9)::integer
 		WHEN 0 THEN format('ALTER FOREIGN TABLE %s OPTIONS (%s)', m, option)

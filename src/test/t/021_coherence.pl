@@ -52,9 +52,9 @@ BEGIN
 	RETURN v;
 END $$;
 CREATE FOREIGN TABLE cache (key bigint, value bigint) SERVER syncmap
-	OPTIONS (shards '1', load_wait '100ms', loader 'SELECT public.counted(v) FROM public.t WHERE k = $1');
+	OPTIONS (shards '1', load_wait '100ms', absent_ttl '1 h', stale '1 h', loader 'SELECT public.counted(v) FROM public.t WHERE k = $1');
 CREATE FOREIGN TABLE texts (key text COLLATE "C", value text) SERVER syncmap
-	OPTIONS (load_wait '100ms', loader 'SELECT v::text FROM public.t WHERE k = split_part($1, '':'', 2)::bigint');
+	OPTIONS (load_wait '100ms', absent_ttl '20 ms', loader 'SELECT v::text FROM public.t WHERE k = split_part($1, '':'', 2)::bigint');
 CREATE FOREIGN TABLE groups (key bigint, value bigint) SERVER syncmap
 	OPTIONS (load_wait '100ms', loader 'SELECT max(ver) FROM public.versions WHERE key % 30 = $1');
 CREATE FOREIGN TABLE latest (key integer, value bigint) SERVER syncmap
@@ -83,6 +83,7 @@ DECLARE
 	r bigint;
 	f bigint;
 	rs bigint[];
+	stale boolean;
 BEGIN
 	CASE below(9)
 	WHEN 0 THEN r := syncmap.get('cache', k, NULL::bigint);
@@ -101,6 +102,14 @@ BEGIN
 	f := syncmap.fetch('cache', k, NULL::bigint);
 	IF f IS DISTINCT FROM expected THEN
 		PERFORM violated('C2, own fetch', k, f, 'its own transaction has made it ' || coalesce(expected::text, 'null'));
+	END IF;
+	SELECT value, is_stale INTO f, stale FROM syncmap.fetch_stale('cache', k, NULL::bigint);
+	IF stale OR f IS DISTINCT FROM expected THEN
+		PERFORM violated('C2, own fetch_stale', k, f, 'its own transaction has made it ' || coalesce(expected::text, 'null'));
+	END IF;
+	f := syncmap.fetch_query('cache', k, NULL::bigint, 'SELECT v FROM t WHERE k = $1');
+	IF f IS DISTINCT FROM expected THEN
+		PERFORM violated('C2, own fetch_query', k, f, 'its own transaction has made it ' || coalesce(expected::text, 'null'));
 	END IF;
 	f := syncmap.fetch('texts', 'k:' || k)::bigint;
 	IF f IS DISTINCT FROM expected THEN
@@ -261,13 +270,34 @@ DECLARE
 	fetches integer := 0;
 	looks integer := 0;
 	seen integer := 0;
+	stale boolean;
+	stales integer := 0;
+	asked bigint;
 	draw float;
 BEGIN
 	FOR i IN 1 .. n LOOP
 		k := pick();
+		asked := k;
 		f := least_version(k);
 		draw := random();
-		IF draw < 0.50 THEN
+		IF draw < 0.08 THEN
+			-- what is marked as stale was committed once
+			SELECT value, is_stale INTO r, stale FROM syncmap.fetch_stale('cache', k, NULL::bigint);
+			PERFORM must_be('fetch_stale', k, r, CASE WHEN stale THEN 0 ELSE f END);
+			IF stale THEN
+				stales := stales + 1;
+			END IF;
+		ELSIF draw < 0.12 THEN
+			r := syncmap.fetch_query('cache', k, NULL::bigint, 'SELECT v FROM t WHERE k = $1');
+			PERFORM must_be('fetch_query', k, r, f);
+		ELSIF draw < 0.14 THEN
+			-- the value comes from the statement, in whose midst others change it
+			r := NULL;
+			SELECT syncmap.fetch_query('cache', t.k, NULL::bigint, 'SELECT $2', CASE WHEN pg_sleep(random() * 0.003) IS NOT NULL THEN t.v END) INTO r FROM t WHERE t.k = asked;
+			IF r IS NOT NULL THEN
+				PERFORM must_be('fetch_query with a value', k, r, f);
+			END IF;
+		ELSIF draw < 0.50 THEN
 			r := syncmap.fetch('cache', k, NULL::bigint);
 			PERFORM must_be('fetch', k, r, f);
 			fetches := fetches + 1;
@@ -316,7 +346,7 @@ BEGIN
 			PERFORM may_be('range', ks[j], rs[j], fs[ks[j] + 1]) FROM generate_subscripts(ks, 1) j;
 		END IF;
 	END LOOP;
-	PERFORM syncmap.increment('counts', 'fetches read committed', fetches), syncmap.increment('counts', 'looks', looks), syncmap.increment('counts', 'seen', seen);
+	PERFORM syncmap.increment('counts', 'fetches read committed', fetches), syncmap.increment('counts', 'looks', looks), syncmap.increment('counts', 'seen', seen), syncmap.increment('counts', 'stale', stales);
 END $$;
 
 -- REPEATABLE READ and above: what the table shows.  The table first, so that no TRUNCATE
@@ -327,6 +357,7 @@ DECLARE
 	s bigint;
 	r bigint;
 	rs bigint[];
+	stale boolean;
 	level CONSTANT text := current_setting('transaction_isolation');
 BEGIN
 	FOR i IN 1 .. n LOOP
@@ -337,6 +368,14 @@ BEGIN
 			PERFORM violated('C4, ' || level, asked, r, 'the table shows ' || coalesce(s::text, 'null'));
 		END IF;
 		IF random() < 0.1 THEN
+			SELECT value, is_stale INTO r, stale FROM syncmap.fetch_stale('cache', asked, NULL::bigint);
+			IF stale OR r IS DISTINCT FROM s THEN
+				PERFORM violated('C4, fetch_stale, ' || level, asked, r, 'the table shows ' || coalesce(s::text, 'null'));
+			END IF;
+			r := syncmap.fetch_query('cache', asked, NULL::bigint, 'SELECT v FROM t WHERE k = $1');
+			IF r IS DISTINCT FROM s THEN
+				PERFORM violated('C4, fetch_query, ' || level, asked, r, 'the table shows ' || coalesce(s::text, 'null'));
+			END IF;
 			rs := fetch_several('cache', ARRAY[asked]);
 			IF rs[1] IS DISTINCT FROM s THEN
 				PERFORM violated('C4, fetch_many, ' || level, asked, rs[1], 'the table shows ' || coalesce(s::text, 'null'));
@@ -631,6 +670,7 @@ for my $level ('read committed', 'repeatable read')
 	# half of them, and some of the snapshots', or nothing is proved
 	cmp_ok($loads, '<', ($level eq 'read committed' ? 0.5 : 0.9) * $fetches, "$level: a good part of the fetches were hits");
 }
+note(($counts{stale} // 0) . ' values were marked as stale');
 cmp_ok($counts{seen} // 0, '>', 0.4 * ($counts{looks} // 1), 'keys are mostly there');
 note sql(q(SELECT to_jsonb(s) FROM syncmap.stat_map s WHERE relname IN ('cache', 'groups', 'latest', 'texts')));
 

@@ -40,7 +40,7 @@ draw_engine(sm_rng *rng, uint64_t number)
 	host.engine.hash_mask = masks[number % 3];
 	host.engine.compact_ratio = sm_rng_below(rng, 3) == 0 ? 0 : 30;
 	host.engine.promote_ratio = sm_rng_below(rng, 3) == 0 ? 0 : 30;
-	sm_host_set_clock((int64_t) sm_rng_below(rng, 1000));
+	sm_host_set_clock(1 + (int64_t) sm_rng_below(rng, 1000));
 	fresh = sm_host_free_pages();
 }
 
@@ -78,6 +78,8 @@ run_quota(sm_trial *trial, uint64_t seed, uint64_t number)
 	trial->vanishes = true;
 	trial->gives_way = &trial->map;
 	trial->longest = sm_rng_below(&rng, 2) == 0 ? 100 << 10 : 3000;
+	if (sm_rng_below(&rng, 2) == 0)
+		sm_trial_watch(trial, 2 + (int64_t) sm_rng_below(&rng, 1000));
 	for (int i = 0; i < OPERATIONS; i++)
 	{
 		uint64_t over;
@@ -114,6 +116,11 @@ begin_pair(sm_trial *kept, sm_trial *evicted, uint64_t seed, uint64_t number)
 	evicted->vanishes = true;
 	kept->longest = 12 << 10;
 	evicted->longest = 60 << 10;
+	if (sm_rng_below(&rng, 2) == 0)
+	{
+		sm_trial_watch(kept, 2 + (int64_t) sm_rng_below(&rng, 1000));
+		sm_trial_watch(evicted, 2 + (int64_t) sm_rng_below(&rng, 1000));
+	}
 	snprintf(kept->title, sizeof(kept->title),
 			 "seed %lu, round %lu: the map that is kept, %lu pages",
 			 (unsigned long) seed, (unsigned long) number, (unsigned long) pages);
@@ -154,6 +161,7 @@ main(int argc, char **argv)
 	uint64_t end_at = sm_now_ns() + seconds * 1000000000;
 	uint64_t operations = 0;
 	uint64_t vanished = 0;
+	uint64_t hidden = 0;
 
 	do
 	{
@@ -162,13 +170,15 @@ main(int argc, char **argv)
 		run_quota(&trial, seed, number);
 		operations += trial.operations;
 		vanished += trial.vanished;
+		hidden += trial.found_hidden;
 		run_pair(&trial, seed, number++);
 		operations += trial.operations;
+		hidden += trial.found_hidden;
 		vanished += trial.vanished;
 	} while (argc <= 3 && sm_now_ns() < end_at);
-	printf("seed %lu: %lu rounds, %lu operations, %lu keys vanished, %lu pages over a "
-		   "quota at most\n",
+	printf("seed %lu: %lu rounds, %lu operations, %lu keys vanished, %lu times "
+		   "something hidden, %lu pages over a quota at most\n",
 		   (unsigned long) seed, (unsigned long) number, (unsigned long) operations,
-		   (unsigned long) vanished, (unsigned long) most_over);
+		   (unsigned long) vanished, (unsigned long) hidden, (unsigned long) most_over);
 	return 0;
 }

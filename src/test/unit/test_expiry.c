@@ -66,7 +66,7 @@ begin_round(sm_trial *trial, uint64_t seed, uint64_t number)
 	if (number % 3 == 1 && nkeys > 100)
 		nkeys = 100;
 	sm_host_create(&host, pages * SM_PAGE_SIZE, 8, -1, seed + number);
-	sm_host_set_clock((int64_t) sm_rng_below(&rng, 100) - 50);
+	sm_host_set_clock(1 + (int64_t) sm_rng_below(&rng, 100));
 	fresh = sm_host_free_pages();
 	host.engine.hash_mask = masks[number % 3];
 	host.engine.compact_ratio = compact[number / 3 % 3];
@@ -74,6 +74,8 @@ begin_round(sm_trial *trial, uint64_t seed, uint64_t number)
 	sm_trial_begin(trial, &host.engine, number + 1, 3, shard_bits, nkeys,
 				   seed + number);
 	trial->longest = sm_rng_below(&rng, 2) == 0 ? 40 << 10 : 3000;
+	if (sm_rng_below(&rng, 2) == 0)
+		sm_trial_watch(trial, 2 + (int64_t) sm_rng_below(&rng, 100));
 	snprintf(trial->title, sizeof(trial->title),
 			 "seed %lu, round %lu: %u keys, %lu pages", (unsigned long) seed,
 			 (unsigned long) number, nkeys, (unsigned long) pages);
@@ -141,7 +143,7 @@ sweep(sm_map *map, uint32_t shard, uint64_t *longest_ns)
 		uint64_t n;
 
 		more = sm_shard_sweep(&host.engine, map->first_shard + shard, map->id,
-							  sm_port_now(), &freed);
+							  sm_port_now(), false, &freed);
 		ns = sm_now_ns() - start;
 		n = sm_sum_stats(map).counts[SM_EXPIRATIONS] - before;
 		most = n > most ? n : most;
@@ -238,6 +240,7 @@ main(int argc, char **argv)
 	uint64_t end = sm_now_ns() + seconds * 1000000000;
 	uint64_t operations = 0;
 	uint64_t shortages = 0;
+	uint64_t hidden = 0;
 	uint64_t us[2] = {0};
 
 	do
@@ -247,6 +250,7 @@ main(int argc, char **argv)
 		run_round(&trial, seed, number++);
 		operations += trial.operations;
 		shortages += trial.shortages;
+		hidden += trial.found_hidden;
 	} while (argc <= 3 && sm_now_ns() < end);
 	if (argc <= 3)
 	{
@@ -256,9 +260,11 @@ main(int argc, char **argv)
 		us[0] = test_sweep(200000, at_once, 0);
 		us[1] = test_sweep(200000, here_and_there, 198000);
 	}
-	printf("seed %lu: %lu rounds, %lu operations, %lu out of memory; sweeps held the "
-		   "lock for %lu us and %lu us at most\n",
-		   (unsigned long) seed, (unsigned long) number, (unsigned long) operations,
-		   (unsigned long) shortages, (unsigned long) us[0], (unsigned long) us[1]);
+	printf(
+		"seed %lu: %lu rounds, %lu operations, %lu out of memory, %lu times something "
+		"hidden; sweeps held the lock for %lu us and %lu us at most\n",
+		(unsigned long) seed, (unsigned long) number, (unsigned long) operations,
+		(unsigned long) shortages, (unsigned long) hidden, (unsigned long) us[0],
+		(unsigned long) us[1]);
 	return 0;
 }

@@ -27,6 +27,8 @@ typedef enum op_kind
 	OP_REPLACE,
 	OP_COMPARE_PAIR_AND_SWAP,
 	OP_COMPARE_PAIR_AND_DELETE,
+	OP_FILL_NOTHING,
+	OP_INVALIDATE,
 	/* of the whole map, or of no key */
 	OP_CLOCK,
 	OP_MAINTAIN,
@@ -37,8 +39,8 @@ typedef enum op_kind
 } op_kind;
 
 /* Of 1000. */
-static const int weights[OP_KINDS] = {240, 70, 50, 50,	60, 40, 40, 70, 90,
-									  40,  50, 10, 110, 40, 30, 8,	2};
+static const int weights[OP_KINDS] = {210, 60, 50, 50, 50,	30, 40, 70, 80, 40,
+									  50,  10, 30, 50, 110, 40, 20, 8,	2};
 
 static const char *const names[OP_KINDS] = {
 	"put",
@@ -53,6 +55,8 @@ static const char *const names[OP_KINDS] = {
 	"replace",
 	"compare_pair_and_swap",
 	"compare_pair_and_delete",
+	"fill_nothing",
+	"invalidate",
 	"clock",
 	"maintain",
 	"reclaim",
@@ -68,6 +72,7 @@ typedef struct op
 	int64_t expires;
 	sm_bytes expected;
 	int64_t expected_expires;
+	bool watched;
 
 	/* sm_update's function: what it answers, and what it was given */
 	int answer;
@@ -181,7 +186,8 @@ draw_expires(sm_rng *rng)
 	switch (sm_rng_below(rng, 10))
 	{
 		case 0:
-			return now - (int64_t) sm_rng_below(rng, 3);
+			now -= (int64_t) sm_rng_below(rng, 3);
+			return now > 0 ? now : 1;
 		case 1:
 		case 2:
 			return now + 1 + (int64_t) sm_rng_below(rng, 20);
@@ -208,7 +214,13 @@ draw_op(sm_trial *trial)
 		o.kind = OP_CHECK;
 	o.value = draw_value(trial, o.record);
 	o.expires = draw_expires(rng);
-	if (o.kind != OP_EXPIRE && sm_rng_below(rng, 4) == 0)
+	o.watched = trial->stale != 0;
+	/* a map that is not watched has nothing to invalidate */
+	if (o.kind == OP_INVALIDATE && !o.watched)
+		o.kind = OP_DELETE;
+	if (o.kind == OP_FILL_NOTHING)
+		o.expires = sm_port_now() + 2 + (int64_t) sm_rng_below(rng, 60);
+	else if (o.kind != OP_EXPIRE && sm_rng_below(rng, 4) == 0)
 		o.expires = SM_KEEP;
 	o.expected_expires =
 		sm_rng_below(rng, 8) > 0 ? o.record->expires : draw_expires(rng);
@@ -230,6 +242,38 @@ vanish(sm_trial *trial, sm_record *record)
 			 (long) record->expires);
 	record->there = false;
 	trial->vanished++;
+}
+
+/*
+ * What is hidden is found by who asks for it, and is what it was, until its time is over;
+ * once it was not found it does not come back.
+ */
+static void
+check_hidden(sm_trial *trial, sm_record *record)
+{
+	int wanted = (int) sm_rng_below(&trial->rng, 4);
+	int kind = is_live(record) ? SM_SHOWN : record->hidden;
+	bool there = is_live(record) ||
+		((kind & wanted) != 0 && record->hidden_until > sm_port_now());
+	sm_bytes value = is_live(record) ? record->value : record->hidden_value;
+	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_hidden hidden;
+	sm_status status =
+		sm_get_hidden(&trial->map, record->key, wanted, &buffer, &hidden);
+
+	if (!is_live(record) && status == SM_ABSENT && there)
+	{
+		record->hidden = 0;
+		return;
+	}
+	sm_check(status == (there ? SM_FOUND : SM_ABSENT),
+			 "C1: get_hidden has status %d of what is hidden as %d, wanted %d", status,
+			 kind, wanted);
+	if (!there)
+		return;
+	sm_check((int) hidden == kind, "C1: it is hidden as %d, not as %d", hidden, kind);
+	sm_check(same(value, out, buffer.len), "C1: another hidden value");
+	trial->found_hidden += kind != SM_SHOWN;
 }
 
 /* All that can be asked about a key agrees with its record. */
@@ -266,6 +310,7 @@ check_key(sm_trial *trial, sm_record *record)
 			 "it expires at %ld, not at %ld", (long) expires, (long) record->expires);
 	status = sm_contains(&trial->map, record->key);
 	sm_check(status == wanted, "contains has status %d, not %d", status, wanted);
+	check_hidden(trial, record);
 }
 
 static int
@@ -280,6 +325,14 @@ answer(void *arg, const void *old, size_t old_len, void *new_value)
 	if (o->answer > 0)
 		memcpy(new_value, o->value.data, (size_t) o->answer);
 	return o->answer;
+}
+
+static bool
+covers(void *arg, const sm_fences *fences)
+{
+	(void) arg;
+	(void) fences;
+	return true;
 }
 
 static sm_status
@@ -313,6 +366,11 @@ execute(sm_map *map, op *o, sm_buffer *old)
 		case OP_COMPARE_PAIR_AND_DELETE:
 			return sm_compare_pair_and_delete(map, key, o->expected,
 											  o->expected_expires);
+		case OP_FILL_NOTHING:
+			return sm_fill_nothing(map, key, o->expires, o->watched ? covers : NULL,
+								   NULL);
+		case OP_INVALIDATE:
+			return sm_invalidate(map, key, 1, NULL);
 		default:
 			return sm_expire(map, key, o->expires);
 	}
@@ -390,6 +448,7 @@ predict(const op *o, bool live)
 			break;
 		case OP_DELETE:
 		case OP_GET_AND_DELETE:
+		case OP_INVALIDATE:
 			e.removes = live;
 			break;
 		case OP_COMPARE_AND_DELETE:
@@ -404,6 +463,8 @@ predict(const op *o, bool live)
 			break;
 		case OP_REPLACE:
 			e.stores = live;
+			break;
+		case OP_FILL_NOTHING:
 			break;
 		default:
 			e.value = record->value; /* sm_expire, where it is there */
@@ -456,6 +517,7 @@ sm_sum_stats(const sm_map *map)
 		for (int i = 0; i < SM_COUNTERS; i++)
 			sums.counts[i] += stats.counts[i];
 		sums.entries += stats.entries;
+		sums.hidden += stats.hidden;
 		sums.pages += stats.index + stats.young + stats.main + stats.extents;
 	}
 	return sums;
@@ -465,8 +527,8 @@ sm_sum_stats(const sm_map *map)
 static uint64_t
 came(const sm_sums *sums)
 {
-	return sums->entries + sums->counts[SM_DELETES] + sums->counts[SM_EVICTIONS] +
-		sums->counts[SM_EXPIRATIONS];
+	return sums->entries - sums->hidden + sums->counts[SM_DELETES] +
+		sums->counts[SM_EVICTIONS] + sums->counts[SM_EXPIRATIONS];
 }
 
 static uint64_t
@@ -502,6 +564,32 @@ check_stats(sm_trial *trial, bool is_new, bool stores, bool removes)
 	trial->sums = sums;
 }
 
+/* What an operation that was not out of memory does to what is hidden of a key. */
+static void
+hide(const sm_trial *trial, const op *o, bool live)
+{
+	sm_record *record = o->record;
+
+	/* what is hidden stays so to an invalidation */
+	if (o->kind == OP_INVALIDATE && !live && record->hidden == SM_STALE)
+		return;
+	record->hidden = 0;
+	if (o->kind == OP_INVALIDATE && live)
+	{
+		record->hidden = SM_STALE;
+		record->hidden_value = record->value;
+		record->hidden_until = sm_port_now() + trial->stale;
+	}
+	else if (o->kind == OP_FILL_NOTHING && !live)
+	{
+		record->hidden = SM_NEGATIVE;
+		record->hidden_value = (sm_bytes) {"", 0};
+		record->hidden_until = o->expires;
+	}
+	/* the lowest bit is not the time's */
+	record->hidden_until &= ~(int64_t) 1;
+}
+
 static void
 step_key(sm_trial *trial, op *o)
 {
@@ -526,6 +614,7 @@ step_key(sm_trial *trial, op *o)
 		live = false;
 	}
 	e = predict(o, live);
+	hide(trial, o, live);
 	sm_check(status == e.status, "status %d, not %d", status, e.status);
 	check_old(o, status, &old, live);
 	if (e.stores || (o->kind == OP_EXPIRE && live))
@@ -674,7 +763,10 @@ sm_trial_clear(sm_trial *trial)
 {
 	sm_check(sm_clear(&trial->map) == SM_FOUND, "clear failed");
 	for (uint32_t i = 0; i < trial->nkeys; i++)
+	{
 		trial->records[i].there = false;
+		trial->records[i].hidden = 0;
+	}
 	trial->sums.entries = 0;
 	sm_check(sm_count(&trial->map) == 0, "keys are left");
 	sm_check(sm_map_pages(&trial->map) == 0, "pages are left");
@@ -701,6 +793,7 @@ sm_trial_expire_all(sm_trial *trial)
 					 (trial->vanishes && status == SM_ABSENT),
 				 "status %d of an expiry", status);
 		record->there = false;
+		record->hidden = 0;
 	}
 	sm_host_set_clock(soon);
 }
@@ -757,6 +850,16 @@ sm_trial_begin(sm_trial *trial, const sm_engine *engine, uint64_t id,
 	draw_keys(trial);
 	sm_map_open(&trial->map, engine, id, first_shard, shard_bits);
 	sm_map_create(&trial->map);
+}
+
+void
+sm_trial_watch(sm_trial *trial, int64_t stale)
+{
+	trial->stale = stale;
+	trial->map.unchecked = true;
+	sm_check(sm_map_watch(&trial->map, 1) == SM_FOUND &&
+				 sm_map_set_stale(&trial->map, stale) == SM_FOUND,
+			 "a new map");
 }
 
 void

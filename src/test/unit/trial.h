@@ -22,6 +22,9 @@ typedef struct sm_record
 	bool there;		/* it was put, and was not seen to be gone since */
 	sm_bytes value; /* somewhere in the trial's random bytes */
 	int64_t expires;
+	int hidden;			   /* what is, if the key is not there, or 0; it may vanish */
+	sm_bytes hidden_value; /* what it had before */
+	int64_t hidden_until;
 	bool seen; /* by an iteration */
 } sm_record;
 
@@ -30,6 +33,7 @@ typedef struct sm_sums
 {
 	uint64_t counts[SM_COUNTERS];
 	uint64_t entries;
+	uint64_t hidden;
 	uint64_t pages;
 } sm_sums;
 
@@ -40,6 +44,7 @@ typedef struct sm_trial
 	bool vanishes;	   /* its keys may be evicted */
 	sm_map *gives_way; /* evicted from when there is no memory, or NULL */
 	size_t longest;	   /* value */
+	int64_t stale;	   /* microseconds that what is invalidated is kept */
 	uint32_t nkeys;
 	sm_record *records;
 	char *key_bytes;
@@ -50,12 +55,16 @@ typedef struct sm_trial
 	uint64_t operations;
 	uint64_t shortages;
 	uint64_t vanished;
+	uint64_t found_hidden;
 } sm_trial;
 
 /* Makes the map and draws its keys. */
 extern void sm_trial_begin(sm_trial *trial, const sm_engine *engine, uint64_t id,
 						   uint32_t first_shard, uint32_t shard_bits, uint32_t nkeys,
 						   uint64_t seed);
+
+/* Keys may be invalidated, and what they had is kept for so long.  Of a new map. */
+extern void sm_trial_watch(sm_trial *trial, int64_t stale);
 
 /* Frees the records; the map is the caller's to destroy. */
 extern void sm_trial_end(sm_trial *trial);
