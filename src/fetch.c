@@ -15,6 +15,9 @@
  * READ it is what the transaction's snapshot shows only if that covers the key; a
  * SERIALIZABLE one reads the tables, so that its reads are seen by others (C4).
  *
+ * That there is no row is remembered as a value is, by the same rules, if the map's option
+ * absent_ttl says so.
+ *
  * Of the sessions that miss a key at once one computes it.  It holds a lock as
  * pg_advisory_lock does, which goes with it, however it ends; the others look again and
  * again, for so long as the map's option load_wait says, and then compute it themselves:
@@ -306,9 +309,10 @@ fetch_missing(sm_args *args, sm_bytes key, const sm_query *query, bool *is_stale
 
 /*
  * Leaves the key's value in the call: what the map has, or its loader gives, or if query is
- * not NULL that.  Returns false if there is none.  Code of users may run; the call's reference is good again
- * afterwards.  enabled is sm_args_start's answer.  Unless is_stale is NULL, it may also be
- * what the map had before an invalidation, while another session computes; that says so.
+ * not NULL that.  Returns false if there is none.  Code of users may run; the call's
+ * reference is good again afterwards.  enabled is sm_args_start's answer.  Unless is_stale is
+ * NULL, it may also be what the map had before an invalidation, while another session
+ * computes; that says so.
  *
  * Errors: 55000 the key is not there, and the map has no loader; 21000 it gives more than
  * one row; what it raises; those of sm_fetch_store, and of sm_query_run.

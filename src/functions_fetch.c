@@ -3,8 +3,8 @@
  *	  The SQL functions that read a map through to the tables behind it.
  *
  * fetch has the map's loader compute what is missing, and fetch_stale gives what was there
- * before while another session does; fetch_query computes it by the caller's query; lease and put_leased are for a client
- * that computes values itself.
+ * before while another session does; fetch_query computes it by the caller's query; lease and
+ * put_leased are for a client that computes values itself.
  */
 #include "compat.h"
 

@@ -206,10 +206,10 @@ extern sm_status sm_get_hidden(sm_map *map, sm_bytes key, int wanted, sm_buffer 
 /*
  * Writes.  SM_FOUND: the key was there (and for compare_and_*, matched).
  * value/old buffers receive the value that was there before the call.  From
- * the microsecond expires of the host's clock on, which is greater than 0, the key is absent for every
- * read and write; SM_NEVER: it stays.  SM_KEEP, where a value is stored: a key that
- * is there keeps when it expires, and a new one never does.  sm_update keeps it
- * always; expires is for a new key.  sm_expire sets it and keeps the value.
+ * the microsecond expires of the host's clock on, which is greater than 0, the key is
+ * absent for every read and write; SM_NEVER: it stays.  SM_KEEP, where a value is stored:
+ * a key that is there keeps when it expires, and a new one never does.  sm_update keeps
+ * it always; expires is for a new key.  sm_expire sets it and keeps the value.
  *
  * sm_replace stores only if the key is there.  sm_compare_pair_and_* match only if
  * the key has this value and expires at this moment, SM_NEVER included.

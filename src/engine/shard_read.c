@@ -340,8 +340,8 @@ get_again(const sm_request *request, sm_buffer *value, sm_expiry *expiry)
 
 /*
  * Copies the key's value to the buffer, and when it expires to expiry->expires, each
- * unless NULL; with expiry->wanted also what is hidden.  Returns SM_FOUND, SM_ABSENT, SM_TOO_SMALL (value->len is the
- * length that the value had), or SM_GONE.
+ * unless NULL; with expiry->wanted also what is hidden.  Returns SM_FOUND, SM_ABSENT,
+ * SM_TOO_SMALL (value->len is the length that the value had), or SM_GONE.
  */
 sm_status
 sm_shard_get(const sm_request *request, sm_buffer *value, sm_expiry *expiry)
