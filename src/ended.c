@@ -30,6 +30,9 @@ typedef struct sm_ended_shared
 
 static sm_ended_shared *shared;
 
+/* All that had lesser numbers had ended before this session's transaction fenced anything. */
+static uint64 oldest;
+
 static Size
 shared_size(void)
 {
@@ -69,7 +72,7 @@ raise_prepared(uint64 id)
 }
 
 /*
- * This transaction, with that number, is about to fence keys, and may be prepared: it has
+ * This transaction, with that number, which has had a snapshot, is about to fence keys, and may be prepared: it has
  * no place here then, and stays known as one of all up to the greatest.
  */
 void
@@ -77,6 +80,7 @@ sm_ended_publish(uint64 id, bool will_prepare)
 {
 	if (will_prepare)
 		raise_prepared(id);
+	oldest = sm_moment_whole(RecentXmin);
 	/* the lock under which it fences makes it known to whoever meets the fence (C3) */
 	pg_atomic_write_u64(&shared->fencing[SM_MY_SLOT], id);
 }
@@ -100,12 +104,11 @@ sm_ended_replayed(uint64 id)
 	raise_prepared(id);
 }
 
-/* An sm_ended_fn, for a transaction that has had a snapshot. */
+/* An sm_ended_fn, for a transaction that has published its number. */
 uint64
 sm_ended_below(void)
 {
 	uint64 below = UINT64_MAX;
-	uint64 xmin = sm_moment_whole(RecentXmin);
 
 	for (int i = 0; i < MaxBackends; i++)
 	{
@@ -119,7 +122,7 @@ sm_ended_below(void)
 	 * told of before they are retracted, so we look here last.  (C3)
 	 */
 	pg_read_barrier();
-	if (pg_atomic_read_u64(&shared->prepared) >= xmin && xmin < below)
-		below = xmin;
+	if (pg_atomic_read_u64(&shared->prepared) >= oldest && oldest < below)
+		below = oldest;
 	return below;
 }

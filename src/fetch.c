@@ -84,7 +84,8 @@ find(sm_call *call, sm_bytes key)
 	sm_hidden hidden = SM_SHOWN;
 	sm_status status;
 
-	if (key.len > SM_MAX_KEY || sm_is_noted(call->ref->relid, key))
+	if (key.len > SM_MAX_KEY || sm_is_noted(call->ref->relid, key) ||
+		sm_ref_is_blind(call->ref))
 		return UNKNOWN;
 	do
 	{

@@ -31,24 +31,35 @@ typedef struct sm_leases
 	pg_atomic_uint64 open;	/* from it on their transaction goes on; 0: none does */
 } sm_leases;
 
+/*
+ * Numbers of leases and of transactions may be those of another server that this one was a
+ * standby of, or of this one before a crash: a random number tells them apart.
+ */
+typedef struct sm_leases_shared
+{
+	uint32 start;
+	sm_leases of[FLEXIBLE_ARRAY_MEMBER];
+} sm_leases_shared;
+
 /* What a lease is, behind its length word. */
 typedef struct sm_lease
 {
 	Oid database;
 	Oid map;
 	uint32 place;
-	uint32 unused;
+	uint32 start; /* of the server, see sm_leases_shared */
 	uint64 number;
 	uint64 xmin; /* 0: it covers nothing */
 } sm_lease;
 
-static sm_leases *leases;
+static sm_leases_shared *shared;
 static bool given_here = false; /* in this transaction */
 
 static Size
 shared_size(void)
 {
-	return mul_size(MaxBackends, sizeof(sm_leases));
+	return add_size(offsetof(sm_leases_shared, of),
+					mul_size(MaxBackends, sizeof(sm_leases)));
 }
 
 /* Asks for shared memory; runs in shmem_request_hook. */
@@ -64,12 +75,18 @@ sm_lease_startup(void)
 {
 	bool found;
 
-	leases = ShmemInitStruct("syncmap leases", shared_size(), &found);
-	for (int i = 0; !found && i < MaxBackends; i++)
+	shared = ShmemInitStruct("syncmap leases", shared_size(), &found);
+	if (found)
+		return;
+	if (!pg_strong_random(&shared->start, sizeof(shared->start)))
+		ereport(FATAL,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("syncmap could not generate a random number")));
+	for (int i = 0; i < MaxBackends; i++)
 	{
-		pg_atomic_init_u64(&leases[i].given, 0);
-		pg_atomic_init_u64(&leases[i].spent, 0);
-		pg_atomic_init_u64(&leases[i].open, 0);
+		pg_atomic_init_u64(&shared->of[i].given, 0);
+		pg_atomic_init_u64(&shared->of[i].spent, 0);
+		pg_atomic_init_u64(&shared->of[i].open, 0);
 	}
 }
 
@@ -83,7 +100,7 @@ at_xact_end(XactEvent event, void *arg)
 		(event != XACT_EVENT_COMMIT && event != XACT_EVENT_ABORT &&
 		 event != XACT_EVENT_PREPARE))
 		return;
-	mine = &leases[SM_MY_SLOT];
+	mine = &shared->of[SM_MY_SLOT];
 	if (TransactionIdIsValid(GetTopTransactionIdIfAny()))
 		pg_atomic_write_u64(&mine->spent, pg_atomic_read_u64(&mine->given));
 	/* whoever sees it closed sees what is void (C2) */
@@ -103,8 +120,11 @@ sm_lease_init(void)
 bytea *
 sm_lease_give(Oid map, bool is_good)
 {
-	sm_leases *mine = &leases[SM_MY_SLOT];
-	sm_lease lease = {.database = MyDatabaseId, .map = map, .place = SM_MY_SLOT};
+	sm_leases *mine = &shared->of[SM_MY_SLOT];
+	sm_lease lease = {.database = MyDatabaseId,
+					  .map = map,
+					  .place = SM_MY_SLOT,
+					  .start = shared->start};
 	bytea *result = palloc(VARHDRSZ + sizeof(lease));
 
 	lease.number = pg_atomic_read_u64(&mine->given) + 1;
@@ -125,7 +145,7 @@ sm_lease_give(Oid map, bool is_good)
 static bool
 is_void(const sm_lease *lease)
 {
-	sm_leases *its = &leases[lease->place];
+	sm_leases *its = &shared->of[lease->place];
 	uint64 open = pg_atomic_read_u64(&its->open);
 
 	if (open != 0 && lease->number >= open)
@@ -147,12 +167,13 @@ sm_lease_read(bytea *bytes, Oid map, sm_moment *moment)
 	if (VARSIZE_ANY_EXHDR(bytes) == sizeof(lease))
 		memcpy(&lease, VARDATA_ANY(bytes), sizeof(lease));
 	if (lease.database != MyDatabaseId || lease.map != map ||
-		lease.place >= (uint32) MaxBackends ||
-		lease.xmin > U64FromFullTransactionId(ReadNextFullTransactionId()))
+		(lease.start == shared->start &&
+		 (lease.place >= (uint32) MaxBackends ||
+		  lease.xmin > U64FromFullTransactionId(ReadNextFullTransactionId()))))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("that is no lease of map \"%s\"", get_rel_name(map)),
 				 errhint("Use what syncmap.lease has returned for it.")));
 	*moment = (sm_moment) {.xmin = lease.xmin, .xmax = lease.xmin};
-	return lease.xmin != 0 && !is_void(&lease);
+	return lease.xmin != 0 && lease.start == shared->start && !is_void(&lease);
 }

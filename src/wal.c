@@ -105,17 +105,18 @@ insert(record_head *head, char *keys, uint32 length, uint8 kind)
 }
 
 /*
- * Begins a record of keys that this transaction makes old, in the current memory context.
+ * Begins a record of keys that this transaction makes old.
  * None of this may be called once the commit record has been written.
  */
 sm_wal_record *
 sm_wal_begin(Oid map)
 {
-	sm_wal_record *record = palloc0(sizeof(sm_wal_record));
+	sm_wal_record *record =
+		MemoryContextAllocZero(TopTransactionContext, sizeof(sm_wal_record));
 
 	record->head = make_head(map, 0);
 	record->size = 256;
-	record->keys = palloc(record->size);
+	record->keys = MemoryContextAlloc(TopTransactionContext, record->size);
 	return record;
 }
 

@@ -174,16 +174,31 @@ owns_watch(Oid map, Oid source)
 
 	foreach (cell, sm_watches_of_source(source))
 	{
-		if (((sm_watch *) lfirst(cell))->map == map)
+		const sm_watch *watch = lfirst(cell);
+
+		if (watch->map == map && !watch->is_clone)
 			return sm_owns_relation(map);
 	}
 	return false;
 }
 
+/* Drops a trigger: as a statement does, or for who is not its table's owner, as its map's end. */
+static void
+drop_trigger(const sm_watch *watch)
+{
+	ObjectAddress address = {TriggerRelationId, watch->trigger, 0};
+
+	if (sm_owns_relation(watch->source))
+		run(psprintf("DROP TRIGGER %s ON %s", quote_identifier(watch->name),
+					 qualified_name(watch->source)));
+	else
+		performDeletion(&address, DROP_RESTRICT, 0);
+}
+
 /*
  * unwatch(map, source) returns boolean: was there any?  Removes all watches of the table
  * for the map.  To be called by the owner of the table, or by that of the map, with which
- * they would go, too.
+ * they would go, too.  Errors: 42501; 25006 in a transaction that is READ ONLY.
  */
 Datum
 syncmap_unwatch(PG_FUNCTION_ARGS)
@@ -193,19 +208,23 @@ syncmap_unwatch(PG_FUNCTION_ARGS)
 	bool found = false;
 	ListCell *cell;
 
-	/* nothing is locked for somebody who has no right to it */
+	PreventCommandIfReadOnly("syncmap.unwatch()");
+	/* nothing is locked for somebody who has no right to it; again, with the lock */
 	if (!owns_watch(map, source))
 		check_owner(source);
 	LockRelationOid(source, AccessExclusiveLock);
+	if (!owns_watch(map, source))
+		check_owner(source);
+	SPI_connect();
 	foreach (cell, sm_watches_of_source(source))
 	{
 		const sm_watch *watch = lfirst(cell);
-		ObjectAddress address = {TriggerRelationId, watch->trigger, 0};
 
 		if (watch->map != map || watch->is_clone)
 			continue;
-		performDeletion(&address, DROP_RESTRICT, 0);
+		drop_trigger(watch);
 		found = true;
 	}
+	SPI_finish();
 	PG_RETURN_BOOL(found);
 }

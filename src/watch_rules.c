@@ -227,11 +227,20 @@ sm_watch_source_changed(Oid relid)
 	take_each(sm_watches_of_source(relid));
 }
 
-/* The keys that were noted before may not be those that are noted from now on. */
+/*
+ * The keys that were noted before may not be those that are noted from now on.  Whoever has
+ * noted some with the function as it was has ended before it is another one, and the others
+ * wait until it is: so nothing is stored that they have noted under another key.  (C1)
+ */
 static void
 at_function_change(Oid function)
 {
-	take_each(sm_watches_using(ProcedureRelationId, function));
+	List *watches = sm_watches_using(ProcedureRelationId, function);
+	ListCell *cell;
+
+	foreach (cell, watches)
+		LockRelationOid(((sm_watch *) lfirst(cell))->map, AccessExclusiveLock);
+	take_each(watches);
 }
 
 /* Whether standbys are told of a map's keys has been changed. */

@@ -172,6 +172,7 @@ sql(q(ALTER TABLE alices OWNER TO bob));
 refused(q(SET ROLE alice; SELECT syncmap.unwatch('am', 't')), '42501', 'unwatch of a table that does not watch, by the owner of the map');
 is(sql(q(SET ROLE alice; SELECT syncmap.unwatch('am', 'alices'), syncmap.get('am', 3::bigint))), 't|', 'unwatch by the owner of the map');
 sql(q(SELECT syncmap.watch('am', 'alices', 'k')));
+refused(q(BEGIN READ ONLY; SELECT syncmap.unwatch('am', 'alices')), '25006', 'unwatch in a transaction that is READ ONLY');
 is(sql(q(SET ROLE bob; SELECT syncmap.unwatch('am', 'alices'))), 't', 'unwatch by the owner of the table');
 sql(q(DROP FOREIGN TABLE am; DROP TABLE alices));
 
@@ -456,6 +457,9 @@ for my $trigger (sql(q(SELECT DISTINCT tgname FROM pg_trigger WHERE tgrelid = 'p
 }
 works('a partition whose triggers nobody could disable', table => 'p', at => 3);
 refused(q(ALTER TABLE p RENAME COLUMN k TO kk), $refusals);
+sql(q(ALTER FOREIGN TABLE m OWNER TO alice));
+refused(q(SET ROLE alice; SELECT syncmap.unwatch('m', 'p1')), '42501', 'unwatch of a partition, by the owner of the map');
+sql(q(ALTER FOREIGN TABLE m OWNER TO postgres));
 is(sql(q(SELECT syncmap.unwatch('m', 'p'); SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal AND tgfoid = 'syncmap.invalidate'::regproc AND tgrelid IN ('p'::regclass, 'p1'::regclass, 'p2'::regclass, 'p21'::regclass))), "t\n0", 'unwatch leaves no trigger on a partition');
 is(sql(q(SELECT syncmap.watch('m', 'p1', 'k'); ALTER FOREIGN TABLE m OPTIONS (SET loader 'SELECT v FROM public.p1 WHERE k = $1'))), '', 'a partition alone is watched');
 right($_, $_, 'm', 'SELECT v FROM p1 WHERE k = i') for q(UPDATE p SET v = v + 1), q(UPDATE p SET a = 3 - a), q(TRUNCATE p), q(INSERT INTO p SELECT i, i, i % 2 + 1 FROM generate_series(1, 10) i), q(TRUNCATE p1), q(INSERT INTO p SELECT i, i, 1 FROM generate_series(1, 10) i), q(ALTER TABLE p DETACH PARTITION p1), q(UPDATE p1 SET v = 77);

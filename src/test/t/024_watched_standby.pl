@@ -51,13 +51,20 @@ replayed();
 is(standby(q(SELECT syncmap.fetch('m', 1))), 'second', 'C5: what was replayed is seen');
 is($session->query_safe(q(SELECT syncmap.fetch('m', 1))), 'second', 'C5: in the other session, too');
 
-# a lease of the standby, and what was prepared, outlive the promotion
+# whoever may put there gets from the map what he has put, and from fetch what the table has
+primary(q(CREATE FOREIGN TABLE free (key integer, value text) SERVER syncmap OPTIONS (loader 'SELECT v FROM public.t WHERE k = $1', unchecked_puts 'true'); SELECT syncmap.watch('free', 't', 'k')));
+replayed();
+is(standby(q(SELECT syncmap.put('free', 1, 'put'), syncmap.get('free', 1), syncmap.fetch('free', 1))), 't|put|second', 'C5: fetch passes over what is put on a standby');
+
+# a lease of the standby, one of the primary, and what was prepared, outlive the promotion
 my $lease = standby(q(SELECT syncmap.lease('m')));
+my $lost = primary(q(SELECT syncmap.lease('m')));
 primary(q(BEGIN; UPDATE t SET v = 'prepared' WHERE k = 2; PREPARE TRANSACTION 'p'));
 replayed();
 $primary->stop;
 $standby->promote;
 is(standby(qq(SELECT syncmap.put_leased('m', 3, 'x', '$lease'))), 'f', 'C3: a lease of the standby stores nothing');
+is(standby(qq(SELECT count(syncmap.lease('m')) FROM generate_series(1, 100); SELECT syncmap.put_leased('m', 3, 'x', '$lost'))), "100\nf", 'C3: nor does one of a server that is lost');
 is(standby(q(SELECT syncmap.fetch('m', 2), syncmap.get('m', 2))), 'first|', 'C3: nothing is stored beside what is prepared');
 standby(q(COMMIT PREPARED 'p'));
 is(standby(q(SELECT syncmap.fetch('m', 2))), 'prepared', 'C1: the promoted server gives what was committed');
