@@ -231,7 +231,7 @@ my %routes = (
 	increment => q(SELECT syncmap.increment('mn', ROW('m')::c); SELECT syncmap.increment('mm', ROW('mine')::c);),
 	remove => q(SELECT syncmap.delete('mm', ROW('ca' || 'rd')::c); SELECT syncmap.get_and_delete('mm', ROW('ca' || 'rd')::c); SELECT syncmap.expire('mm', ROW('ca' || 'rd')::c, '1 s');),
 	fetch => q(SELECT syncmap.fetch('mf', 'mine'); SELECT syncmap.fetch('mf', ROW('ca' || 'rd')::c); SELECT syncmap.fetch_many('mf', ARRAY['x', 'ca' || 'rd']), hit();),
-	fetch_query => q(SELECT syncmap.fetch_query('mm', 'ca' || 'rd', NULL::text, 'SELECT mal.hit($1)'); SELECT syncmap.fetch_query('md', ROW('mine2')::c, NULL::text, 'SELECT mal.hit($2)', hit('y')); SELECT syncmap.fetch_query('mn', ROW('m3')::c, NULL::text, 'SELECT ROW($2)::mal.c', hit('m3')); SELECT value, is_stale FROM syncmap.fetch_stale('mf', ROW('ca' || 'rd')::c);),
+	fetch_query => q(SELECT syncmap.fetch_query('mm', 'ca' || 'rd', NULL::text, 'SELECT length(mal.hit($1))::text'); SELECT syncmap.fetch_query('md', ROW('mine2')::c, NULL::text, 'SELECT mal.hit($2)', hit('y')); SELECT syncmap.fetch_query('mn', ROW('m3')::c, NULL::text, 'SELECT ROW($2)::mal.c', hit('m3')); SELECT value, is_stale FROM syncmap.fetch_stale('mf', ROW('ca' || 'rd')::c);),
 	put_leased => q(SELECT syncmap.put_leased('md', 'mine', 'y', syncmap.lease('md')); SELECT syncmap.put_leased('mm', ROW('mine')::c, ROW('y')::c, syncmap.lease('mm'));),
 	watch_trigger => q(INSERT INTO tw VALUES ('mine', 'x'), ('ca' || 'rd', 'y'); SELECT syncmap.fetch('mw', 'mine'); UPDATE tw SET k = k || 'r', v = hit(v); SELECT syncmap.fetch('mw', 'miner'); DELETE FROM tw WHERE hit();
 		BEGIN; INSERT INTO tw VALUES ('mine', 'x'); SELECT hit(), syncmap.fetch('mw', 'mine'); COMMIT; SELECT syncmap.get('mw', 'mine'), hit();),
