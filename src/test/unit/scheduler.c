@@ -18,7 +18,9 @@
 #define MAX_TURNS	  1000
 #define MAX_REPEATED  8 /* visits of a word in a slice without stores */
 #define MAX_VISITED	  4096
-#define MEMORY_SIZE	  ((PAGES + 1) * SM_PAGE_SIZE) /* the table's page, the arena */
+#define TABLE_PAGES	  2
+#define ALL_PAGES	  (TABLE_PAGES + PAGES) /* the table's, and the arena's */
+#define MEMORY_SIZE	  (ALL_PAGES * SM_PAGE_SIZE)
 #define MEMORY_WORDS  (MEMORY_SIZE / 8)
 #define WORD_LOCK	  MEMORY_WORDS /* accesses that are no words of the memory */
 #define WORD_PAGES	  (WORD_LOCK + SM_EXPLORER_SHARDS)
@@ -64,7 +66,7 @@ typedef struct turn
 
 static alignas(SM_PAGE_SIZE) char memory[MEMORY_SIZE];
 static char snapshot[MEMORY_SIZE];
-static bool touched[PAGES + 1]; /* since the snapshot was restored */
+static bool touched[ALL_PAGES]; /* since the snapshot was restored */
 static host now;
 static host then;
 static unsigned char secret[SM_SECRET_SIZE];
@@ -404,7 +406,7 @@ sm_scheduler_reset(void)
 	memset(memory, 0, sizeof(memory));
 	now = (host) {.used = {true}};
 	engine = (sm_engine) {
-		.arena = {memory + SM_PAGE_SIZE, PAGES * SM_PAGE_SIZE},
+		.arena = {memory + TABLE_PAGES * SM_PAGE_SIZE, PAGES * SM_PAGE_SIZE},
 		.shards = (sm_shard *) memory,
 		.nshards = SM_EXPLORER_SHARDS,
 		.secret = secret,
@@ -413,7 +415,8 @@ sm_scheduler_reset(void)
 		.promote_ratio = 30,
 		.compact_ratio = 30,
 	};
-	sm_check(sm_table_size(SM_EXPLORER_SHARDS) <= SM_PAGE_SIZE, "too many shards");
+	sm_check(sm_table_size(SM_EXPLORER_SHARDS) <= TABLE_PAGES * SM_PAGE_SIZE,
+			 "too many shards");
 	sm_table_init(engine.shards, SM_EXPLORER_SHARDS);
 }
 
@@ -428,10 +431,10 @@ run_actor(int i)
 static void
 restore(void)
 {
-	touched[0] = true; /* readers count their misses there */
-	for (int page = 0; page <= PAGES; page++)
+	for (int page = 0; page < ALL_PAGES; page++)
 	{
-		if (touched[page])
+		/* readers count their misses in the table */
+		if (touched[page] || page < TABLE_PAGES)
 			memcpy(memory + page * SM_PAGE_SIZE, snapshot + page * SM_PAGE_SIZE,
 				   SM_PAGE_SIZE);
 		touched[page] = false;
