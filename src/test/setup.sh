@@ -316,3 +316,20 @@ server_stop()
 	as_owner "$bin/pg_ctl" -D "$work/data" -s -m immediate stop 2>/dev/null
 	server_up=
 }
+
+# ---- TAP scripts -----------------------------------------------------------
+
+# tap_script SCRIPT FOLDER SECONDS [NAME=VALUE...]: run one, for so long at most, with its own
+# server, which PostgreSQL's modules start for it in a folder of $work; with these in its
+# environment.
+tap_script()
+{
+	local script=src/test/t/$1 folder=$work/$2 pgxs
+
+	pgxs=$(dirname "$(dirname "$("$pg_config" --pgxs)")")
+	as_owner mkdir -p "$folder/log"
+	as_owner env -C tree PATH="$bin:$PATH" PGPORT=65432 \
+		TESTDIR="$folder" TESTDATADIR="$folder" TESTLOGDIR="$folder/log" \
+		top_builddir="$work/tree" PG_REGRESS="$pgxs/test/regress/pg_regress" "${@:4}" \
+		timeout -k 20 "$3" perl -I "$pgxs/test/perl" -I src/test/t "$script" 2>&1 </dev/null
+}

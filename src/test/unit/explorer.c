@@ -25,6 +25,8 @@
 
 #define BUFFER (48 << 10)
 
+#define WATCHED 1 /* the horizon of a map that is watched */
+
 static const sm_scenario *now;
 static sm_map maps[SM_EXPLORER_ACTORS][SM_MAPS + 1];
 static char buffers[SM_EXPLORER_ACTORS][BUFFER];
@@ -265,6 +267,28 @@ do_snapshot(int actor, sm_map *map, sm_event event)
 	}
 }
 
+/* What a moment covers to which SM_UNSEEN was in progress. */
+static bool
+covers(void *arg, const sm_fences *fences)
+{
+	bool covers = fences->horizon < SM_UNSEEN;
+
+	(void) arg;
+	for (int stripe = 0; stripe < 2; stripe++)
+	{
+		covers = covers && fences->stripe[stripe].horizon < SM_UNSEEN;
+		for (int i = 0; i < SM_FENCES; i++)
+			covers = covers && fences->stripe[stripe].fence[i] != SM_UNSEEN;
+	}
+	return covers;
+}
+
+static sm_status
+invalidate(sm_map *map, sm_bytes key, uint64_t id)
+{
+	return sm_invalidate(map, key, id, NULL);
+}
+
 static void
 do_op(int actor, const sm_op *op)
 {
@@ -294,6 +318,12 @@ do_op(int actor, const sm_op *op)
 			break;
 		case SM_PUT:
 			event.status = sm_put(map, key, value, SM_NEVER);
+			break;
+		case SM_FILL:
+			event.status = sm_fill(map, key, value, SM_NEVER, covers, NULL);
+			break;
+		case SM_INVALIDATE:
+			event.status = invalidate(map, key, (uint64_t) op->version);
 			break;
 		case SM_REPLACE:
 			event.status = sm_replace(map, key, value, SM_KEEP);
@@ -398,6 +428,22 @@ sm_prepare_put(uint64_t id, int key, int version)
 		initial[map->first_shard][key] = version;
 	else if (status == SM_ABSENT)
 		fillers++;
+}
+
+void
+sm_prepare_watch(void)
+{
+	sm_check(sm_map_watch(&maps[0][1], WATCHED) == SM_FOUND, "watch");
+}
+
+void
+sm_prepare_fence(int key)
+{
+	uint64_t key_word;
+
+	sm_check(invalidate(&maps[0][1], make_key(&key_word, key), WATCHED + 1) ==
+				 SM_ABSENT,
+			 "there is no such key");
 }
 
 static uint64_t

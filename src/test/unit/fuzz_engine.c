@@ -11,14 +11,20 @@
  * that is found out: keys may be missing from a map that evicts, but no others,
  * no more than it has counted, and none comes back.  In the end every page must
  * be back.
+ *
+ * A map may be watched, too, and the first one is from its start.  The other operations go
+ * on then, with a handle that is not checked, beside fills and invalidations of a few keys
+ * (fuzz_fences.c).
  */
 #include "check.h"
+#include "fuzz_fences.h"
 #include "operation.h"
 #include "port_posix.h"
 
 #define MAPS	   2
 #define NKEYS	   1024
 #define NEAR_KEYS  240 /* those that one byte names */
+#define FENCED	   5   /* those that are filled and invalidated */
 #define MAX_LEN	   (64 << 10)
 #define LARGE	   (12 << 10) /* a value that may be given memory before it is needed */
 #define NO_NUMBER  UINT32_MAX
@@ -46,6 +52,8 @@ typedef struct trial
 	uint32_t done_shards;
 	sm_reference *then;
 	sm_reference *given;
+
+	sm_fuzz_log *fences;
 } trial;
 
 typedef struct input
@@ -56,8 +64,10 @@ typedef struct input
 
 static sm_host host;
 static trial trials[MAPS];
+static sm_fuzz_log logs[MAPS]; /* theirs */
 static uint64_t next_id;
 static int64_t now;
+static sm_fuzz_moment moments[4]; /* for fills that come late */
 
 static char random_bytes[2 * MAX_LEN];
 static char out[2 * MAX_LEN];
@@ -747,6 +757,182 @@ step_snapshot(trial *t, size_t room)
 	}
 }
 
+/* ---- fills and invalidations ---- */
+
+static void
+watch(trial *t, uint64_t horizon)
+{
+	sm_check(sm_map_watch(&t->map, horizon) == SM_FOUND, "watch failed");
+	t->fences->watched = true;
+	if (horizon > t->fences->horizon)
+		t->fences->horizon = horizon;
+}
+
+/* Watches the map, or raises its horizon, or does not watch it any more. */
+static void
+step_watch(trial *t, input *in)
+{
+	uint32_t how = take(in);
+
+	if (how < 192)
+	{
+		watch(t, sm_fuzz_last() + 1 - how % 2);
+		return;
+	}
+	sm_check(sm_map_unwatch(&t->map) == SM_FOUND, "unwatch failed");
+	sm_fuzz_forget(t->fences);
+}
+
+/* A transaction begins or ends, and somebody takes a snapshot. */
+static void
+step_turn(input *in)
+{
+	uint32_t how = take(in);
+
+	sm_fuzz_turn(how >> 3);
+	if (how & 4)
+		moments[how & 3] = sm_fuzz_now();
+}
+
+/* A moment of now, which may be wanted again, or one of before. */
+static sm_fuzz_moment *
+take_moment(input *in)
+{
+	uint32_t how = take(in);
+	sm_fuzz_moment *moment = &moments[how % 4];
+
+	if (how >= 64)
+		*moment = sm_fuzz_now();
+	return moment;
+}
+
+static uint32_t
+take_fenced(trial *t, input *in)
+{
+	return use_key(t, take(in) % FENCED);
+}
+
+/* May that be the answer to a fill, with these fences?  (C3) */
+static void
+check_refusal(trial *t, uint32_t number, const sm_fuzz_moment *moment, bool refused)
+{
+	sm_check(refused || !sm_fuzz_is_forbidden(t->fences, number, moment),
+			 "C3: a fill of key %u that is older than an invalidation", number);
+	sm_check(!refused || !sm_fuzz_is_free(t->fences, moment),
+			 "a fill of key %u is refused, with nothing in its way", number);
+}
+
+static void
+step_fill(trial *t, input *in)
+{
+	uint32_t number = take_fenced(t, in);
+	int64_t expires = take_expiry(in);
+	sm_fuzz_moment *moment = take_moment(in);
+	sm_bytes value = take_value(in);
+	sm_bytes old;
+	bool there = load_now(t, number, &old);
+	sm_status status =
+		sm_fill(&t->map, keys[number], value, expires, sm_fuzz_covers, moment);
+
+	if (status == SM_NO_MEMORY || status == SM_REFUSED || status == SM_UNWATCHED)
+	{
+		sm_check(status == SM_NO_MEMORY || t->fences->watched == (status == SM_REFUSED),
+				 "status %d of a fill", status);
+		if (status == SM_REFUSED)
+			check_refusal(t, number, moment, true);
+		check_value(t, number);
+		return;
+	}
+	if (there && status == SM_ABSENT)
+		was_evicted(t, number); /* to make room for its own new entry */
+	else
+		sm_check(status == (there ? SM_FOUND : SM_ABSENT), "status %d of fill", status);
+	sm_check(t->fences->watched, "C3: a map that is not watched takes a fill");
+	check_refusal(t, number, moment, false);
+	t->reference->store(t->reference, keys[number], value);
+	t->expires[number] = expires;
+}
+
+/* One key, or all; with little memory, now and then. */
+static void
+invalidate(trial *t, uint32_t number, uint32_t how)
+{
+	bool all = number == SM_FUZZ_ALL;
+	sm_ended_fn ended = how & 1 ? sm_fuzz_ended : NULL;
+	uint64_t id = sm_fuzz_fencer(how >> 2);
+	sm_bytes old;
+	bool there = !all && load_now(t, number, &old);
+	sm_status status;
+
+	if (how & 2)
+		sm_host_fail_after(0);
+	status = all ? sm_invalidate_all(&t->map, id, ended) :
+				   sm_invalidate(&t->map, keys[number], id, ended);
+	sm_host_fail_after(-1);
+	if (!t->fences->watched)
+	{
+		sm_check(status == SM_UNWATCHED, "status %d of an invalidation", status);
+		return;
+	}
+	sm_fuzz_note(t->fences, number, id);
+	if (all)
+	{
+		sm_check(status == SM_FOUND && sm_count(&t->map) == 0,
+				 "C1: an invalidation of all leaves keys");
+		t->reference->clear(t->reference);
+		memset(t->throughout, 0, sizeof(t->throughout));
+		end_snapshot(t);
+		return;
+	}
+	if (there && status == SM_ABSENT)
+		was_evicted(t, number); /* to make room for its own fence */
+	else
+		sm_check(status == (there ? SM_FOUND : SM_ABSENT),
+				 "status %d of an invalidation", status);
+	forget(t, number);
+	check_value(t, number);
+}
+
+/* By one transaction after the other, so that fences find no place. */
+static void
+step_invalidate(trial *t, bool all, input *in)
+{
+	uint32_t how = take(in);
+	uint32_t number = all ? SM_FUZZ_ALL : take_fenced(t, in);
+
+	for (uint32_t i = 0; i <= how % 8; i++)
+	{
+		invalidate(t, number, how >> 3);
+		sm_fuzz_turn(how >> 5);
+	}
+}
+
+/* What a fill would be told, and what one that is none is told. */
+static void
+step_covered(trial *t, input *in)
+{
+	uint32_t number = take_fenced(t, in);
+	sm_fuzz_moment *moment = take_moment(in);
+	sm_status status = sm_covered(&t->map, keys[number], sm_fuzz_covers, moment);
+	sm_map checked = t->map;
+	sm_bytes old;
+
+	if (!t->fences->watched)
+	{
+		sm_check(status == SM_UNWATCHED, "status %d of what is covered", status);
+		return;
+	}
+	sm_check(status == SM_FOUND || status == SM_REFUSED, "status %d of what is covered",
+			 status);
+	check_refusal(t, number, moment, status == SM_REFUSED);
+	checked.unchecked = false;
+	status = sm_put(&checked, keys[number], take_value(in), SM_NEVER);
+	sm_check(status == SM_WATCHED || status == SM_NO_MEMORY,
+			 "C3: status %d of a plain store", status);
+	if (load_now(t, number, &old))
+		check_value(t, number);
+}
+
 /* ---- the whole map ---- */
 
 static void
@@ -787,14 +973,18 @@ make_map(trial *t, input *in)
 {
 	uint32_t how = take(in);
 
-	*t = (trial) {.reference = sm_reference_hash()};
+	*t = (trial) {.reference = sm_reference_hash(), .fences = &logs[t - trials]};
+	sm_fuzz_forget(t->fences);
 	sm_map_open(&t->map, &host.engine, ++next_id, t == trials ? 3 : 11, how & 3);
+	t->map.unchecked = true;
 	sm_map_create(&t->map);
 	if (how & 4)
 		sm_map_set_promote_ratio(&t->map, (int) (how >> 3) * 4);
 	step_configure(t, in);
 	t->ordered = (how & 128) != 0;
 	sm_map_set_ordered(&t->map, t->ordered);
+	if (t == trials)
+		watch(t, sm_fuzz_last());
 	start_range(t);
 }
 
@@ -830,6 +1020,32 @@ step(input *in)
 	{
 		step_key(t, OP_REPLACE + byte % 3, in);
 		return;
+	}
+	switch (byte % 64)
+	{
+		case 43:
+		case 44:
+			step_watch(t, in);
+			return;
+		case 45:
+			step_turn(in);
+			return;
+		case 46:
+		case 47:
+			step_fill(t, in);
+			return;
+		case 48:
+		case 49:
+			step_invalidate(t, false, in);
+			return;
+		case 50:
+			step_invalidate(t, true, in);
+			return;
+		case 51:
+			step_covered(t, in);
+			return;
+		default:
+			break;
 	}
 	switch (byte % 32)
 	{
@@ -926,6 +1142,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	host.engine.promote_ratio = ratios[how >> 2 & 3];
 	host.engine.compact_ratio = ratios[how >> 4 & 3];
 	next_id = 0;
+	sm_fuzz_start();
+	for (int i = 0; i < 4; i++)
+		moments[i] = sm_fuzz_now();
 	now = 1000;
 	sm_host_set_clock(now);
 	fresh = sm_host_free_pages();

@@ -12,6 +12,7 @@ typedef struct state
 {
 	uint64_t map; /* whose the shards are, 0: nobody's */
 	int version;  /* of the key */
+	bool fenced;  /* it was invalidated by SM_UNSEEN */
 } state;
 
 /* Could the event happen now?  Then does it. */
@@ -24,6 +25,7 @@ happens(const sm_event *event, state *now)
 	{
 		now->map = event->map;
 		now->version = SM_ABSENT_VERSION;
+		now->fenced = false;
 		return true;
 	}
 	if (now->map != event->map)
@@ -36,6 +38,12 @@ happens(const sm_event *event, state *now)
 			return event->status == (there ? SM_FOUND : SM_ABSENT) &&
 				(!there || event->found == now->version);
 		case SM_PUT:
+			now->version = event->version;
+			return event->status == (there ? SM_FOUND : SM_ABSENT);
+		case SM_FILL:
+			/* C3; those of other keys may stand in its way, too */
+			if (now->fenced || event->status == SM_REFUSED)
+				return event->status == SM_REFUSED;
 			now->version = event->version;
 			return event->status == (there ? SM_FOUND : SM_ABSENT);
 		case SM_REPLACE:
@@ -55,8 +63,11 @@ happens(const sm_event *event, state *now)
 				return event->status == SM_MISMATCH;
 			now->version = event->version;
 			return event->status == SM_FOUND;
+		case SM_INVALIDATE:
 		case SM_DELETE:
 			now->version = SM_ABSENT_VERSION;
+			if (event->kind == SM_INVALIDATE && event->version == SM_UNSEEN)
+				now->fenced = true;
 			return event->status == (there ? SM_FOUND : SM_ABSENT);
 		case SM_CLEAR:
 			now->version = SM_ABSENT_VERSION;
@@ -104,7 +115,7 @@ sm_history_holds(const sm_history *history, int shard, int key, uint64_t map,
 		if (event->shard == shard && (event->key == key || event->key == -1))
 			events[n++] = event;
 	}
-	return has_order(events, n, (1U << n) - 1, (state) {map, version});
+	return has_order(events, n, (1U << n) - 1, (state) {map, version, false});
 }
 
 void
@@ -113,11 +124,13 @@ sm_history_print(const sm_history *history)
 	static const char *const kinds[] = {"nothing",
 										"get",
 										"put",
+										"fill",
 										"replace",
 										"get_or_put",
 										"compare_pair_and_swap",
 										"compare_and_swap",
 										"delete",
+										"invalidate",
 										"range",
 										"snapshot",
 										"clear",

@@ -10,17 +10,20 @@
 
 #define SM_HISTORY_MAX	  24
 #define SM_ABSENT_VERSION (-1) /* of a key that is not there */
+#define SM_UNSEEN		  5	   /* a transaction that was in progress */
 
 typedef enum sm_kind
 {
 	SM_NOTHING,
 	SM_GET,
 	SM_PUT,
+	SM_FILL, /* of a moment that sees all but SM_UNSEEN */
 	SM_REPLACE,
 	SM_GET_OR_PUT,
 	SM_COMPARE_PAIR_AND_SWAP,
 	SM_COMPARE_AND_SWAP, /* expects the version before */
 	SM_DELETE,
+	SM_INVALIDATE, /* by the transaction that its version says */
 	SM_RANGE,
 	SM_SNAPSHOT,
 	SM_CLEAR,

@@ -103,6 +103,16 @@ prepare_wide(int phase)
 		sm_prepare_put(SM_WIDE_MAP, SM_SECOND_KEY, 1);
 }
 
+/* The page of fences is there, or comes with the first of them. */
+static void
+prepare_watched(int phase)
+{
+	prepare_keys(0, 2);
+	sm_prepare_watch();
+	if (phase == 1)
+		sm_prepare_fence(SM_FILLER);
+}
+
 const sm_scenario sm_scenarios[] = {
 	{.name = "promotion",
 	 .preemptions = 3,
@@ -253,6 +263,25 @@ const sm_scenario sm_scenarios[] = {
 	 .prepare = prepare_one,
 	 .lens = {0, 17000, 17000, 17000},
 	 .ops = {{{SM_GET, 0}}, {{SM_PUT, 0, 2}, {SM_PUT, 1, 3}}}},
+	{.name = "fence",
+	 .preemptions = 2,
+	 .phases = 2,
+	 .promote_ratio = 100,
+	 .prepare = prepare_watched,
+	 .ops = {{{SM_FILL, 0, 2}, {SM_GET, 0}},
+			 {{SM_INVALIDATE, 0, SM_UNSEEN}},
+			 {{SM_FILL, 0, 3}}}},
+	{.name = "fence_pushed",
+	 .preemptions = 2,
+	 .phases = 2,
+	 .one_bucket = true,
+	 .promote_ratio = 100,
+	 .prepare = prepare_watched,
+	 .ops = {{{SM_FILL, 0, 2}, {SM_FILL, 1, 2}, {SM_GET, 0}},
+			 {{SM_INVALIDATE, 0, SM_UNSEEN},
+			  {SM_INVALIDATE, 1, 6},
+			  {SM_INVALIDATE, 1, 7},
+			  {SM_INVALIDATE, 1, 8}}}},
 	{.name = "snapshot",
 	 .preemptions = 2,
 	 .phases = 2,

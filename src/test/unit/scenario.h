@@ -52,4 +52,8 @@ extern const sm_scenario sm_scenarios[];
 /* explorer.c: stores a key's version before the actors begin */
 extern void sm_prepare_put(uint64_t map, int key, int version);
 
+/* explorer.c: watches map 1, which keeps what it has; fences a key that nobody fills */
+extern void sm_prepare_watch(void);
+extern void sm_prepare_fence(int key);
+
 #endif /* SM_SCENARIO_H */

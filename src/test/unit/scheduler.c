@@ -19,7 +19,8 @@
 #define MAX_REPEATED  8 /* visits of a word in a slice without stores */
 #define MAX_VISITED	  4096
 #define TABLE_PAGES	  2
-#define MEMORY_SIZE	  ((TABLE_PAGES + PAGES) * SM_PAGE_SIZE) /* the table, the arena */
+#define ALL_PAGES	  (TABLE_PAGES + PAGES) /* the table's, and the arena's */
+#define MEMORY_SIZE	  (ALL_PAGES * SM_PAGE_SIZE)
 #define MEMORY_WORDS  (MEMORY_SIZE / 8)
 #define WORD_LOCK	  MEMORY_WORDS /* accesses that are no words of the memory */
 #define WORD_PAGES	  (WORD_LOCK + SM_EXPLORER_SHARDS)
@@ -65,7 +66,7 @@ typedef struct turn
 
 static alignas(SM_PAGE_SIZE) char memory[MEMORY_SIZE];
 static char snapshot[MEMORY_SIZE];
-static bool touched[TABLE_PAGES + PAGES]; /* since the snapshot was restored */
+static bool touched[ALL_PAGES]; /* since the snapshot was restored */
 static host now;
 static host then;
 static unsigned char secret[SM_SECRET_SIZE];
@@ -431,10 +432,10 @@ run_actor(int i)
 static void
 restore(void)
 {
-	for (int page = 0; page < TABLE_PAGES + PAGES; page++)
+	for (int page = 0; page < ALL_PAGES; page++)
 	{
-		/* not all that is in the table is stored by steps */
-		if (page < TABLE_PAGES || touched[page])
+		/* readers count their misses in the table */
+		if (touched[page] || page < TABLE_PAGES)
 			memcpy(memory + page * SM_PAGE_SIZE, snapshot + page * SM_PAGE_SIZE,
 				   SM_PAGE_SIZE);
 		touched[page] = false;
