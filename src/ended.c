@@ -72,8 +72,9 @@ raise_prepared(uint64 id)
 }
 
 /*
- * This transaction, with that number, which has had a snapshot, is about to fence keys, and may be prepared: it has
- * no place here then, and stays known as one of all up to the greatest.
+ * This transaction, with that number, which has had a snapshot, is about to fence keys.  If
+ * it may be prepared, it will have no place here then, and stays known as one of all up to
+ * the greatest.
  */
 void
 sm_ended_publish(uint64 id, bool will_prepare)
