@@ -2,7 +2,10 @@
  * recorder.c
  *	  Has clients work on the same few keys of a map, and prints the histories.
  *
- *	recorder CONNINFO MAP strong|weak HISTORIES CLIENTS OPERATIONS SEED
+ *	recorder CONNINFO MAP map|rows strong|weak HISTORIES CLIENTS OPERATIONS SEED
+ *
+ * With rows, they change the rows of a table, MAP_rows, that the map is in front of, and
+ * fetch from the map: all together has to be as one register for each key (C1).
  *
  * A client is a process with a connection; OPERATIONS are each client's in a history.
  * Some statements are cancelled, at random moments: whether they were done is unknown.
@@ -141,7 +144,7 @@ typedef struct statement
 	const char *text; /* %s: the map */
 } statement;
 
-static const statement statements[] = {
+static const statement of_map[] = {
 	{GET, "get", "SELECT syncmap.get('%s', $1)"},
 	{GET, "select", "SELECT value FROM %s WHERE key = $1"},
 	{PUT, "put", "SELECT syncmap.put('%s', $1, $2)"},
@@ -159,12 +162,37 @@ static const statement statements[] = {
 	{CLEAR, "clear", "SELECT syncmap.clear('%s')"},
 };
 
-#define STATEMENTS (int) (sizeof(statements) / sizeof(statements[0]))
+/* xmax is 0 in a row that was inserted, and not in one that was updated. */
+#define UPSERT                                                               \
+	"INSERT INTO %s_rows VALUES ($1, $2) ON CONFLICT (k) DO UPDATE SET v = " \
+	"excluded.v RETURNING xmax = 0"
+
+static const statement of_rows[] = {
+	{GET, "fetch", "SELECT syncmap.fetch('%s', $1)"},
+	{GET, "fetch_again", "SELECT syncmap.fetch('%s', $1)"},
+	{GET, "fetch_more", "SELECT syncmap.fetch('%s', $1)"},
+	{GET, "fetch_many", "SELECT (syncmap.fetch_many('%s', ARRAY[$1]))[1]"},
+	{PUT, "upsert", UPSERT},
+	{PUT, "upsert_again", UPSERT},
+	{DELETE, "delete", "DELETE FROM %s_rows WHERE k = $1"},
+	{GET_AND_DELETE, "delete_returning",
+	 "DELETE FROM %s_rows WHERE k = $1 RETURNING v"},
+	{COMPARE_AND_SWAP, "cas", "UPDATE %s_rows SET v = $3 WHERE k = $1 AND v = $2"},
+	{COMPARE_AND_DELETE, "cad", "DELETE FROM %s_rows WHERE k = $1 AND v = $2"},
+	{UPDATE, "update", "UPDATE %s_rows SET v = $2 WHERE k = $1"},
+	{CLEAR, "clear", "DELETE FROM %s_rows WHERE k LIKE 'h%%'"},
+};
+
+#define LENGTH(array) (int) (sizeof(array) / sizeof(array[0]))
+
+/* What the clients do; the last one is rare. */
+static const statement *statements = of_map;
+static int nstatements = LENGTH(of_map);
 
 static void
 prepare(client *c)
 {
-	for (int i = 0; i < STATEMENTS; i++)
+	for (int i = 0; i < nstatements; i++)
 	{
 		char text[512];
 		PGresult *result;
@@ -198,12 +226,11 @@ note_answer(client *c, const PGresult *result, operation *op)
 	int last = columns - 1;
 	bool has_row = PQntuples(result) == 1;
 
-	if (PQntuples(result) > 1 || atoi(PQcmdTuples((PGresult *) result)) > 1)
-		fail("a key is there twice", "");
-
 	op->outcome = DONE;
 	if (op->kind == CLEAR)
 		return;
+	if (PQntuples(result) > 1 || atoi(PQcmdTuples((PGresult *) result)) > 1)
+		fail("a key is there twice", "");
 	if (columns == 0) /* DELETE and UPDATE */
 		op->outcome = strcmp(PQcmdTuples((PGresult *) result), "1") == 0 ? YES : NO;
 	else if (op->kind == GET_OR_PUT || op->kind == PUT || op->kind == DELETE ||
@@ -265,9 +292,8 @@ run(client *c, const statement *s, operation *op)
 static void
 operate(client *c, operation *op)
 {
-	/* clears are rare */
 	const statement *s =
-		&statements[below(c, below(c, 20) == 0 ? STATEMENTS : STATEMENTS - 1)];
+		&statements[below(c, below(c, 20) == 0 ? nstatements : nstatements - 1)];
 
 	*op = (operation) {.client = c->number,
 					   .key = below(c, KEYS),
@@ -409,18 +435,23 @@ main(int argc, char **argv)
 	shared *all;
 	size_t size;
 
-	if (argc != 8)
+	if (argc != 9)
 	{
 		fprintf(
 			stderr,
-			"usage: recorder CONNINFO MAP strong|weak HISTORIES CLIENTS OPERATIONS SEED\n");
+			"usage: recorder CONNINFO MAP map|rows strong|weak HISTORIES CLIENTS OPERATIONS SEED\n");
 		return 2;
 	}
-	histories = atoi(argv[4]);
-	clients = atoi(argv[5]);
+	if (strcmp(argv[3], "rows") == 0)
+	{
+		statements = of_rows;
+		nstatements = LENGTH(of_rows);
+	}
+	histories = atoi(argv[5]);
+	clients = atoi(argv[6]);
 	if (clients < 1 || clients > MAX_CLIENTS)
-		fail("clients", argv[5]);
-	n = atoi(argv[6]);
+		fail("clients", argv[6]);
+	n = atoi(argv[7]);
 	size = sizeof(shared) + (size_t) clients * (size_t) n * sizeof(operation);
 	all = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (all == MAP_FAILED)
@@ -437,7 +468,7 @@ main(int argc, char **argv)
 	{
 		client c = {.map = argv[2],
 					.number = i,
-					.random = {(unsigned short) i, (unsigned short) atoi(argv[7]),
+					.random = {(unsigned short) i, (unsigned short) atoi(argv[8]),
 							   0x330e}};
 
 		if (fork_child() == 0)
@@ -449,7 +480,7 @@ main(int argc, char **argv)
 		if (h == 0 && (canceller = fork_child()) == 0)
 			be_canceller(&(client) {.random = {1, 2, 3}}, argv[1], all, clients);
 		pthread_barrier_wait(&all->barrier);
-		print_history(all->ops, clients * n, h, argv[3]);
+		print_history(all->ops, clients * n, h, argv[4]);
 	}
 	signal(SIGCHLD, SIG_DFL);
 	kill(canceller, SIGKILL);
