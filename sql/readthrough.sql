@@ -176,6 +176,14 @@ SELECT syncmap.fetch_query('q', 1, NULL::text, 'SELECT v FROM t WHERE k = $1'), 
 SELECT syncmap.fetch_query('q', 2, NULL::text, 'SELECT v || $2 || $3 || $4::text FROM t WHERE k = $1', 'x', 7, '{"a": 1}'::jsonb), syncmap.get('q', 2);
 SELECT syncmap.fetch_query('q', 3, NULL::text, 'SELECT v || $2 || $3 FROM t WHERE k = $1', VARIADIC ARRAY['y', 'z']);
 SELECT syncmap.fetch_query('q', 4, NULL::text, 'SELECT coalesce($2, ''none'')', NULL);
+-- an array that the query changes is nobody else's, however often it is asked
+SELECT array_agg(DISTINCT r) FROM (SELECT syncmap.fetch_query('q', 4000 + i, NULL::text, 'SELECT array_append($2, 7)::text || array_append($2, 8)::text', array_append(array_fill(i * 0, ARRAY[2]), 2)) r FROM generate_series(1, 12) i) x;
+-- the settings are those of the call
+SET timezone = 'UTC';
+SELECT syncmap.fetch_query('q', 4100, NULL::text, 'SELECT extract(epoch FROM ''2026-01-01 00:00''::timestamptz)::bigint::text');
+SET timezone = 'Asia/Tokyo';
+SELECT syncmap.fetch_query('q', 4101, NULL::text, 'SELECT extract(epoch FROM ''2026-01-01 00:00''::timestamptz)::bigint::text');
+RESET timezone;
 SELECT syncmap.fetch_query('q', '5', NULL::text, 'SELECT $1 + 1');
 SELECT syncmap.fetch_query('q', 6::smallint, NULL::text, 'SELECT pg_typeof($1)::text');
 SELECT syncmap.fetch_query('q', 100, NULL::text, 'SELECT v FROM t WHERE k = $1');

@@ -212,7 +212,6 @@ load(sm_args *args, sm_bytes key, const sm_query *query)
 	sm_call *call = args->call;
 	Oid relid = call->ref->relid;
 	sm_types types = call->ref->types;
-	bool of_statement = query != NULL && ActiveSnapshotSet();
 	sm_moment moment;
 	sm_bytes value;
 	bool found;
@@ -220,13 +219,13 @@ load(sm_args *args, sm_bytes key, const sm_query *query)
 	call->ref->map.reads.loads++;
 	/* what the snapshot sees, this session's catalog caches shall know */
 	AcceptInvalidationMessages();
-	/* what a caller's query gives may be an argument, from the statement that calls (C3) */
-	if (of_statement)
-		moment = sm_moment_of(GetActiveSnapshot());
 	/* of before all that the loader reads */
 	PushActiveSnapshot(GetTransactionSnapshot());
-	if (!of_statement)
-		moment = sm_moment_of(GetActiveSnapshot());
+	/*
+	 * What a caller's query gives may be an argument, which any of the statements that are
+	 * under way has read, or a cursor.  (C3)
+	 */
+	moment = query != NULL ? sm_moment_before_all() : sm_moment_of(GetActiveSnapshot());
 	found = query != NULL ? sm_query_run(query, call->ref, key, &value) :
 							sm_loader_run(call->ref, key, &value);
 

@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "utils/array.h"
+#include "utils/expandeddatum.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
@@ -112,7 +113,10 @@ take_argument(FunctionCallInfo fcinfo, int n, Oid *type, Datum *value, bool *isn
 {
 	*type = sm_argument_type(fcinfo, n);
 	*isnull = PG_ARGISNULL(n);
-	*value = *isnull ? (Datum) 0 : PG_GETARG_DATUM(n);
+	/* a query may use it more than once, so nobody may change it in its place */
+	*value = *isnull ?
+		(Datum) 0 :
+		MakeExpandedObjectReadOnly(PG_GETARG_DATUM(n), false, get_typlen(*type));
 	if (*type == UNKNOWNOID)
 	{
 		*type = TEXTOID;
@@ -132,7 +136,7 @@ take_array(FunctionCallInfo fcinfo, int n, Oid **types, Datum **values, bool **n
 	int length;
 
 	sm_check_not_null(fcinfo, n, "args");
-	if (!OidIsValid(get_element_type(sm_argument_type(fcinfo, n))))
+	if (!OidIsValid(get_base_element_type(sm_argument_type(fcinfo, n))))
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("VARIADIC argument must be an array")));

@@ -34,6 +34,7 @@ typedef struct sm_loader
 	Oid relid;		/* hash key, must be first */
 	uint64 version; /* of the map's reference, that the rest is about; 0: none */
 	char *query;
+	Oid owner; /* by whose rights names were looked up */
 	sm_types types;
 	SPIPlanPtr plan;
 	int busy; /* how often it runs, further up */
@@ -161,7 +162,8 @@ find_loader(const sm_ref *ref)
 	sm_options_parse(GetForeignTable(ref->relid)->options, &options);
 	if (options.loader == NULL)
 		no_loader(ref->relid);
-	if (loader->plan != NULL && strcmp(loader->query, options.loader) == 0 &&
+	if (loader->plan != NULL && loader->owner == GetUserId() &&
+		strcmp(loader->query, options.loader) == 0 &&
 		memcmp(&loader->types, &ref->types, sizeof(sm_types)) == 0)
 	{
 		loader->version = ref->version;
@@ -182,6 +184,7 @@ find_loader(const sm_ref *ref)
 		pfree(loader->query);
 	loader->query = NULL;
 	loader->query = MemoryContextStrdup(TopMemoryContext, options.loader);
+	loader->owner = GetUserId();
 	loader->types = ref->types;
 	loader->plan = prepare(ref->relid, &ref->types, options.loader);
 	SPI_keepplan(loader->plan);

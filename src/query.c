@@ -3,37 +3,16 @@
  *	  Queries that compute values of a map: a loader's, and a caller's own.
  *
  * A caller's query runs with the rights and the settings of the caller, as any query of
- * his; he may put what he likes anyway.  A session keeps the plans of the last ones.  When
- * such a plan was made under another search_path, PostgreSQL makes it anew.
+ * his; he may put what he likes anyway.  No plan of it is kept: what it means depends on
+ * those settings, and on who asks.
  */
 #include "compat.h"
 
-#include "catalog/pg_type.h"
-#include "common/hashfn.h"
-#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
-#include "utils/plancache.h"
 
 #include "args.h"
 #include "query.h"
-
-/* Plans that a session keeps. */
-#define KEPT 64
-
-typedef struct kept_plan
-{
-	SPIPlanPtr plan; /* NULL: the place is free */
-	char *text;
-	uint32 hash;
-	int nparameters;
-	Oid *parameters; /* their types */
-	int busy;		 /* how often it runs, further up */
-	uint64 used;	 /* when it was last */
-} kept_plan;
-
-static kept_plan kept[KEPT];
-static uint64 uses = 0;
 
 /*
  * Runs a plan in the active snapshot, and copies its one value to the context, as bytes of
@@ -88,19 +67,6 @@ sm_query_value(const char *what, Oid relid, const sm_types *types, SPIPlanPtr pl
 	return true;
 }
 
-static void
-forget(kept_plan *place)
-{
-	/* one of these may be all that there is, after an error */
-	if (place->plan != NULL)
-		SPI_freeplan(place->plan);
-	if (place->text != NULL)
-		pfree(place->text);
-	if (place->parameters != NULL)
-		pfree(place->parameters);
-	*place = (kept_plan) {0};
-}
-
 /* Raises 22023 unless it is a query that gives rows. */
 static SPIPlanPtr
 prepare(const char *text, int nparameters, const Oid *parameters)
@@ -115,62 +81,6 @@ prepare(const char *text, int nparameters, const Oid *parameters)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("that is not a query that gives rows"),
 				 errhint("It is one SELECT of the value, with the key as $1.")));
-	return plan;
-}
-
-/* The place of a plan that is kept, or NULL; *oldest is one to keep another in, or NULL. */
-static kept_plan *
-find_place(const char *text, uint32 hash, int nparameters, const Oid *parameters,
-		   kept_plan **oldest)
-{
-	*oldest = NULL;
-	for (int i = 0; i < KEPT; i++)
-	{
-		kept_plan *place = &kept[i];
-
-		if (place->plan != NULL && place->hash == hash &&
-			place->nparameters == nparameters &&
-			memcmp(place->parameters, parameters, nparameters * sizeof(Oid)) == 0 &&
-			strcmp(place->text, text) == 0)
-			return place;
-		if (place->busy == 0 && (*oldest == NULL || place->used < (*oldest)->used))
-			*oldest = place;
-	}
-	return NULL;
-}
-
-/*
- * The plan of a query.  Called within SPI.  *place is where it is kept, or NULL where all
- * that are kept are running, further up: then it goes with SPI.
- */
-static SPIPlanPtr
-find_plan(const char *text, int nparameters, const Oid *parameters, kept_plan **place)
-{
-	uint32 hash = hash_bytes((const unsigned char *) text, (int) strlen(text));
-	MemoryContext old;
-	SPIPlanPtr plan;
-	kept_plan *oldest;
-
-	*place = find_place(text, hash, nparameters, parameters, &oldest);
-	if (*place != NULL)
-		return (*place)->plan;
-	/* that may run code of users, which may take places, or the same one */
-	plan = prepare(text, nparameters, parameters);
-	*place = find_place(text, hash, nparameters, parameters, &oldest);
-	if (*place != NULL || oldest == NULL)
-		return plan;
-
-	forget(oldest);
-	old = MemoryContextSwitchTo(TopMemoryContext);
-	oldest->text = pstrdup(text);
-	oldest->parameters = memcpy(palloc((Size) nparameters * sizeof(Oid)), parameters,
-								(Size) nparameters * sizeof(Oid));
-	MemoryContextSwitchTo(old);
-	oldest->hash = hash;
-	oldest->nparameters = nparameters;
-	SPI_keepplan(plan);
-	oldest->plan = plan;
-	*place = oldest;
 	return plan;
 }
 
@@ -193,9 +103,7 @@ sm_query_run(const sm_query *query, const sm_ref *ref, sm_bytes key, sm_bytes *v
 	Oid *types = palloc((Size) nparameters * sizeof(Oid));
 	Datum *values = palloc((Size) nparameters * sizeof(Datum));
 	char *nulls = palloc((Size) nparameters);
-	kept_plan *place;
-	SPIPlanPtr volatile plan;
-	volatile bool found;
+	bool found;
 
 	types[0] = map_types.key_type;
 	values[0] = sm_key_datum(map_types.key_type, key);
@@ -208,23 +116,9 @@ sm_query_run(const sm_query *query, const sm_ref *ref, sm_bytes key, sm_bytes *v
 	}
 
 	SPI_connect();
-	plan = find_plan(query->text, nparameters, types, &place);
-	if (place != NULL)
-	{
-		place->busy++;
-		place->used = ++uses;
-	}
-	PG_TRY();
-	{
-		found = sm_query_value("query", relid, &map_types, plan, values, nulls, context,
-							   value);
-	}
-	PG_FINALLY();
-	{
-		if (place != NULL)
-			place->busy--;
-	}
-	PG_END_TRY();
+	found = sm_query_value("query", relid, &map_types,
+						   prepare(query->text, nparameters, types), values, nulls,
+						   context, value);
 	SPI_finish();
 	return found;
 }

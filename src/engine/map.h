@@ -186,8 +186,9 @@ extern sm_status sm_get_expiry(sm_map *map, sm_bytes key, sm_buffer *value,
 
 /*
  * What is hidden: for all other calls its key is absent, and so it is in ranges, counts, and
- * snapshots.  It goes when its time is over, when somebody stores a value or removes the
- * key, is evicted as a value is, and goes before values do where memory is needed.
+ * snapshots.  It goes when its time is over, or that of the value that it was; with any
+ * other write to its key than an invalidation, which leaves what is stale; is evicted as a
+ * value is; and sm_reclaim takes it.
  */
 typedef enum sm_hidden
 {

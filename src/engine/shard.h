@@ -283,7 +283,7 @@ extern uint64_t sm_shard_make_page(const sm_engine *engine, sm_shard *shard);
 
 /* shard_memory.c: these take and release the shard's lock */
 extern bool sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id,
-						   int64_t now, bool hidden_too, uint64_t *freed);
+						   int64_t now, bool *begun, uint64_t *freed);
 extern uint64_t sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 								 uint32_t compact_ratio, uint64_t npages,
 								 bool *cut_short);

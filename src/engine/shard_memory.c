@@ -507,10 +507,9 @@ at_hand(sm_log *log)
 }
 
 static void
-start_sweep(sm_shard *shard, bool hidden_too)
+start_sweep(sm_shard *shard)
 {
 	shard->sweeping = true;
-	shard->sweeping_hidden = hidden_too;
 	shard->swept_earliest = SM_NEVER;
 	shard->log.hand_queue = SM_MAIN;
 	shard->log.hand = shard->log.queues[SM_MAIN].last;
@@ -567,36 +566,43 @@ is_worth_a_sweep(const sm_shard *shard, int64_t now, bool hidden_too)
 }
 
 /*
- * Goes on with a sweep of what has expired by now, or starts one if something
- * has; hidden_too: also of all that is hidden.  Adds to *freed the pages that this gave.
- * Returns true if there is more to do: with the same now in each call, that comes to an
- * end.
+ * Goes on with a sweep of what has expired by now, or starts one if something has.  begun
+ * is NULL unless there is a need: then also of all that is hidden, and *begun, which is
+ * false before the need's first call, says that one has been started for it.  Adds to
+ * *freed the pages that this gave.  Returns true if there is more to do: with the same now
+ * in each call, that comes to an end.
  */
 bool
 sm_shard_sweep(const sm_engine *engine, uint32_t number, uint64_t id, int64_t now,
-			   bool hidden_too, uint64_t *freed)
+			   bool *begun, uint64_t *freed)
 {
 	sm_shard *shard = &engine->shards[number];
 	bool more = false;
 	uint64_t before;
 
-	if (!is_worth_a_sweep(shard, now, hidden_too))
+	if (!is_worth_a_sweep(shard, now, begun != NULL))
 		return false;
 
 	sm_shard_lock(engine, number);
 	before = sm_shard_pages(shard);
-	if (sm_load(&shard->id) == id && is_worth_a_sweep(shard, now, hidden_too))
+	if (sm_load(&shard->id) == id && is_worth_a_sweep(shard, now, begun != NULL))
 	{
-		if (!shard->sweeping || (hidden_too && !shard->sweeping_hidden))
-			start_sweep(shard, hidden_too);
+		if (!shard->sweeping || (begun != NULL && !shard->sweeping_hidden))
+		{
+			start_sweep(shard);
+			if (begun != NULL)
+				*begun = true;
+		}
+		shard->sweeping_hidden = begun != NULL;
 		more = !sweep_some(engine, shard, now);
 		if (!more)
 		{
-			/* where it had been before, something may have expired since */
+			/* where it had been before, something may have expired, or been hidden, since */
 			shard->sweeping = false;
 			shard->sweeping_hidden = false;
 			sm_store(&shard->earliest, (uint64_t) shard->swept_earliest);
-			more = shard->swept_earliest <= now;
+			more = shard->swept_earliest <= now ||
+				(begun != NULL && !*begun && sm_load(&shard->hidden) > 0);
 		}
 	}
 	*freed += pages_less(shard, before);
@@ -624,9 +630,8 @@ taken_out(const sm_shard *shard)
 
 /*
  * Takes expired entries out, for a need also what is hidden, gives back the pages of an
- * index that was replaced,
- * and then compacts segments with more than compact_ratio percent of dead bytes,
- * each piece under the lock anew, until npages pages are free or nothing is left
+ * index that was replaced, and then compacts segments with more than compact_ratio percent
+ * of dead bytes, each piece under the lock anew, until npages pages are free or nothing is left
  * to do.  Returns how many pages that gave, and at least 1 if it gave bytes back:
  * they are room in the newest segment.  With cut_short it is patient: it lets others go
  * first between two pieces, and ends where its host does not want it to go on, which
@@ -639,6 +644,7 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 	const sm_shard *peeked = &engine->shards[number];
 	uint64_t taken = taken_out(peeked);
 	uint64_t freed = 0;
+	bool begun = false;
 	bool made_room;
 	bool more = true;
 
@@ -648,7 +654,8 @@ sm_shard_reclaim(const sm_engine *engine, uint32_t number, uint64_t id,
 		int64_t now = sm_port_now();
 
 		while (more &&
-			   sm_shard_sweep(engine, number, id, now, cut_short == NULL, &freed) &&
+			   sm_shard_sweep(engine, number, id, now,
+							  cut_short == NULL ? &begun : NULL, &freed) &&
 			   freed < npages)
 			more = may_go_on(cut_short);
 	}

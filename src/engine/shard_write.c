@@ -468,12 +468,14 @@ hide_found(const sm_request *request, const write_target *target)
 	uint64_t head = target->found.head;
 	int64_t kept = kept_stale(request);
 	int64_t until = sm_port_now() + kept;
+	int64_t expires = sm_entry_expires(&request->engine->arena, entry, head);
 	uint64_t version;
 
 	/* the host's clock may stand before its beginning */
 	if (kept == 0 || until <= 1 || !(head & SM_HEAD_EXPIRES))
 		return false;
-	until = sm_hide_until(until, true);
+	/* and no longer than it would have been there */
+	until = sm_hide_until(until < expires ? until : expires, true);
 	keep(request, entry, false);
 	version = sm_version_begin(target->place.home);
 	sm_store(sm_at(&request->engine->arena, sm_expires_offset(entry, head)),
@@ -663,8 +665,11 @@ sm_shard_write(const sm_request *request, const sm_write *write)
 
 	assert(write->value == NULL || write->value->len <= SM_MAX_VALUE);
 	if (write->value != NULL)
-		size = sm_head_size(sm_head(request->key.len, write->value->len, 0,
-									write->expires != SM_NEVER ? SM_HEAD_EXPIRES : 0));
+		size = sm_head_size(
+			sm_head(request->key.len, write->value->len, 0,
+					write->expires != SM_NEVER || write->coherence != NULL ?
+						SM_HEAD_EXPIRES :
+						0));
 	status = try_write(request, write, size > SM_MAX_INLINE);
 
 	/* where no run of pages is long enough for a segment, extents may do */

@@ -143,7 +143,7 @@ sweep(sm_map *map, uint32_t shard, uint64_t *longest_ns)
 		uint64_t n;
 
 		more = sm_shard_sweep(&host.engine, map->first_shard + shard, map->id,
-							  sm_port_now(), false, &freed);
+							  sm_port_now(), NULL, &freed);
 		ns = sm_now_ns() - start;
 		n = sm_sum_stats(map).counts[SM_EXPIRATIONS] - before;
 		most = n > most ? n : most;

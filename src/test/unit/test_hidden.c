@@ -399,6 +399,69 @@ test_room(sm_map *map, int kind)
 			 "a need leaves something that is hidden");
 }
 
+/* M5: no need is told that there is nothing left while something is hidden anywhere. */
+static void
+test_needs(sm_map *map, sm_rng *rng)
+{
+	int full = 0;
+
+	sm_map_configure(map, 96 * SM_PAGE_SIZE, false);
+	sm_map_set_stale(map, 1000000);
+	for (int i = 0; i < 200000 && full < 200; i++)
+	{
+		uint64_t key = sm_rng_below(rng, 2000);
+		sm_bytes value = {room, 200 + key % 7 * 100};
+
+		if (sm_rng_below(rng, 16) == 0)
+			invalidate(map, key, 200);
+		else if (sm_fill(map, key_of(&key), value, SM_NEVER, yes, NULL) ==
+					 SM_NO_MEMORY &&
+				 sm_reclaim(map, 1) == 0)
+		{
+			uint64_t hidden = 0;
+
+			for (uint32_t shard = 0; shard < 4; shard++)
+			{
+				sm_shard_stats stats;
+
+				sm_check(sm_get_shard_stats(map, shard, &stats), "it is there");
+				hidden += stats.hidden;
+			}
+			sm_check(hidden == 0, "M5: no room, and %lu are hidden",
+					 (unsigned long) hidden);
+			full++;
+			for (uint64_t n = sm_rng_below(rng, 100); n > 0; n--)
+				invalidate(map, sm_rng_below(rng, 2000), 200);
+		}
+	}
+	sm_check(full > 20, "it was full %d times", full);
+}
+
+/* A value is kept no longer than it would have been there, and then for nobody. */
+static void
+test_time(sm_map *map)
+{
+	uint64_t key = 1;
+
+	for (int64_t left = 1; left <= 2 * STALE; left++)
+	{
+		int64_t now = 1000 + left * 1000;
+		int64_t end = left < STALE ? left : STALE;
+
+		sm_host_set_clock(now);
+		sm_check(sm_fill(map, key_of(&key), value_of(key), now + left, yes, NULL) <=
+					 SM_ABSENT,
+				 "a fill");
+		invalidate(map, key, 200);
+		sm_host_set_clock(now + (end & ~(int64_t) 1) - 1);
+		sm_check(end < 2 || look(map, key, SM_STALE) == SM_STALE, "C1: it is kept");
+		sm_host_set_clock(now + end);
+		sm_check(look(map, key, SM_STALE) == -1,
+				 "C1: it is kept for longer than %ld, with %ld left", (long) end,
+				 (long) left);
+	}
+}
+
 /* A snapshot has what was there when it was opened, and nothing that was hidden. */
 static void
 test_snapshot(sm_map *map, int kind, bool hidden_before)
@@ -615,6 +678,18 @@ main(int argc, char **argv)
 		test_room(&map, kind);
 		drop_map(&map);
 	}
+	for (int i = 0; i < 2; i++)
+	{
+		sm_rng rng = sm_rng_seed(seed + (uint64_t) i);
+
+		sm_set_context("seed %lu, needs\n", (unsigned long) seed + (unsigned long) i);
+		map = make_map(masks[i], 4096);
+		test_needs(&map, &rng);
+		drop_map(&map);
+	}
+	map = make_map(UINT64_MAX, 4096);
+	test_time(&map);
+	drop_map(&map);
 	sm_set_context("fences\n");
 	map = make_map(UINT64_MAX, 4096);
 	test_fences(&map);
@@ -622,7 +697,7 @@ main(int argc, char **argv)
 	sm_set_context("seed %lu, threads\n", (unsigned long) seed);
 	test_threads(seed, seconds, seen);
 	printf(
-		"seed %lu: 23 cases; threads have seen %lu values, %lu times nothing, and %lu "
+		"seed %lu: 26 cases; threads have seen %lu values, %lu times nothing, and %lu "
 		"values before\n",
 		(unsigned long) seed, (unsigned long) seen[SM_SHOWN],
 		(unsigned long) seen[SM_NEGATIVE], (unsigned long) seen[SM_STALE]);

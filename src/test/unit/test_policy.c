@@ -399,14 +399,14 @@ test_behind_sweep(bool moves)
 	put_group(COLD, 2000, SM_NEVER, false);
 
 	sm_host_set_clock(1000);
-	sm_check(sm_shard_sweep(&host.engine, 0, map.id, sm_port_now(), false, &freed),
+	sm_check(sm_shard_sweep(&host.engine, 0, map.id, sm_port_now(), NULL, &freed),
 			 "a sweep in one piece");
 	if (moves)
 		turn_over();
 	else
 		sm_check(sm_expire(&map, (sm_bytes) {&early, sizeof(early)}, 1500) == SM_FOUND,
 				 "a key is gone that was read");
-	while (sm_shard_sweep(&host.engine, 0, map.id, sm_port_now(), false, &freed))
+	while (sm_shard_sweep(&host.engine, 0, map.id, sm_port_now(), NULL, &freed))
 		;
 	left = count_slowly(HOT + 1000, 4000);
 	sm_check(left > 3000, "%lu keys are left", (unsigned long) left);
