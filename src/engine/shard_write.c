@@ -107,7 +107,7 @@ typedef struct new_value
 {
 	sm_bytes bytes;
 	int64_t expires;
-	bool may_be_hidden;	   /* by an invalidation: it gets a word for that */
+	uint64_t expiring;	   /* SM_HEAD_EXPIRES: it gets a word for when, else 0 */
 	uint64_t extents;	   /* a large value's first run, else 0; of the value before */
 	uint64_t extent_pages; /* and their number */
 	uint64_t expired;	   /* the first run of a value that had expired, else 0 */
@@ -117,10 +117,7 @@ static uint64_t
 make_head(const sm_request *request, const new_value *value)
 {
 	return sm_head(request->key.len, value->bytes.len, 0,
-				   (value->extents != 0 ? SM_HEAD_LARGE : 0) |
-					   (value->expires != SM_NEVER || value->may_be_hidden ?
-							SM_HEAD_EXPIRES :
-							0));
+				   (value->extents != 0 ? SM_HEAD_LARGE : 0) | value->expiring);
 }
 
 /* Keeps an entry, or that there was none (0), for a snapshot that is open. */
@@ -370,7 +367,7 @@ expire_found(const sm_request *request, write_target *target, int64_t expires)
 	sm_shard *shard = request->shard;
 	uint64_t head = target->found.head;
 	uint64_t entry = target->found.entry;
-	new_value value = {.expires = expires};
+	new_value value = {.expires = expires, .expiring = SM_HEAD_EXPIRES};
 	char copy[SM_MAX_INLINE];
 	sm_queue queue;
 	bool dropped;
@@ -596,8 +593,10 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 			sm_entry_expires(&request->engine->arena, target.found.entry,
 							 target.found.head) :
 			SM_NEVER;
-	if (request->shard->horizon != 0)
-		value->may_be_hidden = kept_stale(request) != 0;
+	/* what may be invalidated may be hidden then */
+	if (value->expires != SM_NEVER ||
+		(request->shard->horizon != 0 && kept_stale(request) != 0))
+		value->expiring = SM_HEAD_EXPIRES;
 	return put_value(request, &target, value);
 }
 
@@ -665,11 +664,9 @@ sm_shard_write(const sm_request *request, const sm_write *write)
 
 	assert(write->value == NULL || write->value->len <= SM_MAX_VALUE);
 	if (write->value != NULL)
+		/* with a word for when it expires: whether it gets one is not known yet */
 		size = sm_head_size(
-			sm_head(request->key.len, write->value->len, 0,
-					write->expires != SM_NEVER || write->coherence != NULL ?
-						SM_HEAD_EXPIRES :
-						0));
+			sm_head(request->key.len, write->value->len, 0, SM_HEAD_EXPIRES));
 	status = try_write(request, write, size > SM_MAX_INLINE);
 
 	/* where no run of pages is long enough for a segment, extents may do */
