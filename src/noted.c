@@ -250,8 +250,9 @@ sm_note_watch(Oid map)
 void
 sm_note_logging(Oid map, bool was_logged)
 {
+	/* first, for who is past fence_noted */
+	find_or_add_map(map)->was_logged |= was_logged;
 	note_whole(map, true);
-	find_map(map)->was_logged |= was_logged;
 }
 
 /* Are all keys of a map noted? */
@@ -403,6 +404,7 @@ fence_noted(void)
 		{
 			noted_map *noted = find_map(entry->id.map);
 
+			Assert(noted != NULL);
 			/* the transaction may have dropped the map itself */
 			if (!noted->whole && get_rel_relkind(noted->map) != '\0')
 				fence_key(noted, entry->id.key);
