@@ -100,7 +100,7 @@ insert(record_head *head, char *keys, uint32 length, uint8 kind)
 	XLogBeginInsert();
 	XLogRegisterData((char *) head, sizeof(*head));
 	if (length > 0)
-		XLogRegisterData(keys, length);
+		XLogRegisterData(keys, (int) length);
 	(void) XLogInsert(RESOURCE_MANAGER, kind);
 }
 
