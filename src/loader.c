@@ -208,7 +208,7 @@ sm_loader_run(const sm_ref *ref, sm_bytes key, sm_bytes *value)
 	Datum key_datum = sm_key_datum(types.key_type, key);
 	sm_loader *volatile loader;
 	outside before;
-	bool found;
+	bool found = false;
 
 	SPI_connect();
 	before = enter(relid);
