@@ -322,6 +322,28 @@ end_record(noted_map *noted)
 }
 
 /*
+ * Is an invalidation that had this status to be tried again, with what is in *ref then?  If
+ * there is no map, one that is made from now on begins with a later horizon.
+ */
+static bool
+is_to_be_repeated(sm_status status, const noted_map *noted, sm_ref **ref)
+{
+	if (status == SM_UNWATCHED)
+		sm_ref_watch(*ref);
+	else if (status == SM_GONE)
+	{
+		*ref = sm_ref_find_map(noted->map);
+		if ((*ref)->map.id == SM_NO_MAP)
+			return false;
+		if (noted->rewatched)
+			sm_ref_watch(*ref);
+	}
+	else
+		return false;
+	return true;
+}
+
+/*
  * Fences a key and removes its pair.  It goes to the WAL when the map's record is full or
  * ended.
  */
@@ -334,23 +356,9 @@ fence_key(noted_map *noted, sm_bytes key)
 	/* the standby may have a map though there is none here */
 	if (is_logged(ref))
 		log_key(noted, key);
-	for (;;)
-	{
-		switch (sm_invalidate(&ref->map, key, id, sm_ended_below))
-		{
-			case SM_UNWATCHED:
-				sm_ref_watch(ref);
-				break;
-			case SM_GONE:
-				/* a map that is made from now on begins with a later horizon */
-				ref = sm_ref_find_map(noted->map);
-				if (ref->map.id == SM_NO_MAP)
-					return;
-				break;
-			default:
-				return;
-		}
-	}
+	while (is_to_be_repeated(sm_invalidate(&ref->map, key, id, sm_ended_below), noted,
+							 &ref))
+		;
 }
 
 /*
@@ -369,24 +377,9 @@ fence_map(const noted_map *noted)
 		sm_wal_forget(noted->map);
 	if (noted->rewatched)
 		sm_ref_watch(ref);
-	for (;;)
-	{
-		switch (sm_invalidate_all(&ref->map, id, sm_ended_below))
-		{
-			case SM_UNWATCHED:
-				sm_ref_watch(ref);
-				break;
-			case SM_GONE:
-				ref = sm_ref_find_map(noted->map);
-				if (ref->map.id == SM_NO_MAP)
-					return;
-				if (noted->rewatched)
-					sm_ref_watch(ref);
-				break;
-			default:
-				return;
-		}
-	}
+	while (is_to_be_repeated(sm_invalidate_all(&ref->map, id, sm_ended_below), noted,
+							 &ref))
+		;
 }
 
 /* All that was noted.  Errors abort the transaction, with fences that do no harm. */
