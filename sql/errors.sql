@@ -74,7 +74,7 @@ SELECT to_regclass('tab');
 -- a map's columns, at creation and when they are altered
 SELECT attempt($$CREATE FOREIGN TABLE wrong (k text, v text) SERVER syncmap$$);
 SELECT attempt($$CREATE FOREIGN TABLE wrong (key numeric, value integer) SERVER syncmap$$);
-SELECT attempt($$CREATE FOREIGN TABLE wrong (key varchar, value integer) SERVER syncmap$$);
+SELECT attempt($$CREATE FOREIGN TABLE wrong (key name, value integer) SERVER syncmap$$);
 SELECT attempt($$CREATE FOREIGN TABLE wrong (key text) SERVER syncmap$$);
 SELECT attempt($$CREATE FOREIGN TABLE wrong (value text) SERVER syncmap$$);
 SELECT attempt($$CREATE FOREIGN TABLE wrong (key text, value text, more text) SERVER syncmap$$);

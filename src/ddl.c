@@ -92,7 +92,8 @@ static void
 check_types(Relation rel, const sm_types *types, const sm_registration *entry,
 			const sm_map *map)
 {
-	if ((entry->key_type != types->key_type || entry->value_type != types->value_type ||
+	if ((entry->key_type != types->key_type || entry->key_typmod != types->key_typmod ||
+		 entry->value_type != types->value_type ||
 		 entry->value_typmod != types->value_typmod) &&
 		sm_map_entries(map) > 0 && type_exists(entry->value_type))
 		ereport(ERROR,

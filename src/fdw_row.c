@@ -24,7 +24,7 @@ void
 sm_fill_row(const sm_types *types, const sm_row *row, bool with_value, bool has_ttl,
 			Datum *values, bool *nulls)
 {
-	values[types->key_column - 1] = sm_key_datum(types->key_type, row->key);
+	values[types->key_column - 1] = sm_key_datum(types, row->key);
 	nulls[types->key_column - 1] = false;
 	if (with_value)
 	{

@@ -37,7 +37,11 @@ enum
 
 /* ---- arguments ---- */
 
-/* Argument number n as a key's bytes, in memory of the current context. */
+/*
+ * Argument number n as a key's bytes, in memory of the current context.  A bound need not be
+ * a key that the map could have: it is not cut, rounded, or refused, for being longer or finer
+ * than these.
+ */
 static sm_bytes
 key_argument(FunctionCallInfo fcinfo, Oid type, int n)
 {
@@ -67,7 +71,8 @@ static void
 read_bounds(FunctionCallInfo fcinfo, Oid key_type, sm_bounds *bounds)
 {
 	*bounds = (sm_bounds) {0};
-	if (!PG_ARGISNULL(ARG_PREFIX) && key_type != TEXTOID && key_type != BYTEAOID)
+	if (!PG_ARGISNULL(ARG_PREFIX) && !sm_is_string_key(key_type) &&
+		key_type != BYTEAOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("keys of type %s have no prefix", format_type_be(key_type)),
@@ -235,7 +240,7 @@ syncmap_range_rows(PG_FUNCTION_ARGS)
 		sm_scan_end(&call->scan);
 		SRF_RETURN_DONE(context);
 	}
-	values[0] = text_of(&call->key, sm_key_datum(call->types.key_type, row.key));
+	values[0] = text_of(&call->key, sm_key_datum(&call->types, row.key));
 	values[1] = text_of(&call->value, sm_value_datum(&call->types, row.value));
 	SRF_RETURN_NEXT(context,
 					HeapTupleGetDatum(

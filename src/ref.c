@@ -336,6 +336,7 @@ check_relation(sm_ref *ref, sm_registration *entry)
 	entry->database = MyDatabaseId;
 	entry->relation = ref->relid;
 	entry->key_type = ref->types.key_type;
+	entry->key_typmod = ref->types.key_typmod;
 	entry->value_type = ref->types.value_type;
 	entry->value_typmod = ref->types.value_typmod;
 	return changes;
@@ -345,8 +346,8 @@ check_relation(sm_ref *ref, sm_registration *entry)
 static bool
 same_types(const sm_registration *a, const sm_registration *b)
 {
-	return a->key_type == b->key_type && a->value_type == b->value_type &&
-		a->value_typmod == b->value_typmod;
+	return a->key_type == b->key_type && a->key_typmod == b->key_typmod &&
+		a->value_type == b->value_type && a->value_typmod == b->value_typmod;
 }
 
 /*
@@ -628,7 +629,7 @@ sm_ref_resolve(Oid relid, AclMode acl, bool clears)
 	{
 		ref->checked = true;
 		ref->acl |= acl | SM_ACL_MAP;
-		if (ref->types.key_type == TEXTOID && ref->types.value_type == TEXTOID)
+		if (sm_is_text(&ref->types))
 			ref->acl |= SM_ACL_TEXT;
 	}
 	return ref;
