@@ -153,7 +153,7 @@ static sm_status
 insert(modify_state *state, row_bytes row)
 {
 	sm_call *call = &state->call;
-	sm_buffer nothing = {NULL, 0, 0};
+	sm_buffer nothing = {0};
 	sm_status status;
 
 	call->stores = true;
