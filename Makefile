@@ -38,7 +38,7 @@ endif
 # ---- what is tested ------------------------------------------------------
 
 # In this order: the first makes the extension, the last drops it.
-REGRESS = syncmap errors values semantics types tables ranges ttl memory transactions statistics places readonly locking permanence conversions own_keys keys hints corners watch readthrough privileges
+REGRESS = syncmap errors values semantics types tables ranges ttl memory transactions statistics places readonly locking permanence conversions own_keys keys hints corners watch readthrough columns privileges
 REGRESS_OPTS = --encoding=UTF8 --no-locale
 
 # ---- PGXS ----------------------------------------------------------------
@@ -108,7 +108,7 @@ check-patches:
 	for patch in src/test/plants/*.patch; do \
 		patch --dry-run -f -s -F0 -p0 -d src/engine <$$patch || { echo "$$patch"; bad=1; }; \
 	done; \
-	for patch in src/test/plants/watch/*.patch src/test/plants/keys/*.patch; do \
+	for patch in src/test/plants/watch/*.patch; do \
 		patch --dry-run -f -s -F0 -p0 -d src <$$patch || { echo "$$patch"; bad=1; }; \
 	done; \
 	for patch in bench/experiments/*.patch; do \

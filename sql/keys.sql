@@ -282,6 +282,22 @@ SELECT plan($$SELECT * FROM parts WHERE key = 'b'$$);
 SELECT value FROM parts WHERE key = 'b  ';
 DROP TABLE parts;
 
+-- rows of several columns
+CREATE FOREIGN TABLE row_char (n integer, id char(4) OPTIONS (key 'true') COLLATE "C", until timestamp(0) OPTIONS (expires 'true'), v varchar(3)) SERVER syncmap OPTIONS (ordered 'true');
+INSERT INTO row_char VALUES (1, 'a', NULL, 'x'), (2, 'b  ', 'infinity', NULL), (3, 'b', NULL, 'y') ON CONFLICT DO NOTHING RETURNING n, '<' || id || '>' AS id, octet_length(id);
+SELECT syncmap.get('row_char', 'a  '), (syncmap.get('row_char', 'a'::char(9), NULL::row_char)).n;
+SELECT syncmap.put('row_char', 'c   ', '(5,"c ",,z)'), syncmap.put('row_char', 'd', ROW(6, 'd', NULL, 'q')::row_char), syncmap.put('row_char', 'c', ROW(7, 'd', NULL, 'q')::row_char);
+SELECT plan($$SELECT * FROM row_char WHERE id LIKE 'b%' ORDER BY id$$);
+UPDATE row_char SET n = n + 10 WHERE id = 'b    ' RETURNING n, v, id;
+SELECT n, key FROM row_char JOIN syncmap.range('row_char', 'a', 'c') ON key = id;
+ALTER FOREIGN TABLE row_char ALTER id TYPE char(5) COLLATE "C";
+CREATE FOREIGN TABLE row_day (day date, hits smallint, misses bigint) SERVER syncmap OPTIONS (ordered 'true');
+INSERT INTO row_day SELECT date '2026-01-01' + i, i, i * 2 FROM generate_series(0, 40) i;
+SELECT plan($$SELECT * FROM row_day WHERE day >= '2026-02-01' ORDER BY day DESC LIMIT 2$$);
+SELECT * FROM row_day WHERE day >= '2026-02-01' ORDER BY day DESC LIMIT 2;
+UPDATE row_day SET hits = hits + 1 WHERE day = '2026-02-10' RETURNING *;
+DROP FOREIGN TABLE row_char, row_day;
+
 DROP FOREIGN TABLE kv, kc, ks, kz, kt, kd, ku, kb, k1, kx, kw;
 DROP TABLE tkv, tkc, tks, tkz, tkt, tkd;
 DROP DOMAIN label;

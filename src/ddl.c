@@ -68,7 +68,7 @@ refuse(Relation rel, const char *what, const char *hint)
 
 /* Raises 0A000 for constraints that nobody would enforce. */
 static void
-check_constraints(Relation rel, const sm_types *types)
+check_constraints(Relation rel)
 {
 	TupleDesc desc = RelationGetDescr(rel);
 	TupleConstr *constr = desc->constr;
@@ -78,11 +78,6 @@ check_constraints(Relation rel, const sm_types *types)
 			   "Make the value's type a domain with that constraint.");
 	if (constr != NULL && SM_HAS_GENERATED(constr))
 		refuse(rel, "a generated column", "Use a view of the map.");
-	/* keys and values are never null, so these may say it */
-	if (types->expires_column != InvalidAttrNumber &&
-		TupleDescAttr(desc, types->expires_column - 1)->attnotnull)
-		refuse(rel, "NOT NULL on its column \"expires_at\"",
-			   "There, null means that the key never expires.");
 }
 
 static bool
@@ -99,10 +94,11 @@ static void
 check_types(Relation rel, const sm_types *types, const sm_registration *entry,
 			const sm_map *map)
 {
-	if ((entry->key_type != types->key_type || entry->key_typmod != types->key_typmod ||
-		 entry->value_type != types->value_type ||
-		 entry->value_typmod != types->value_typmod) &&
-		sm_map_entries(map) > 0 && type_exists(entry->value_type))
+	sm_registration wanted = {0};
+
+	sm_registration_set_types(&wanted, types);
+	if (!sm_registration_same_types(entry, &wanted) && sm_map_entries(map) > 0 &&
+		type_exists(entry->value_type))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot change the types of map \"%s\" while it holds keys",
@@ -242,7 +238,7 @@ check_map(Oid relid, const altered_relations *these)
 	if (sm_relation_is_map(relid))
 	{
 		sm_types_read(rel, &types);
-		check_constraints(rel, &types);
+		check_constraints(rel);
 		if (these->options || these->collation)
 			warn_collation(rel, &types);
 		if (these->collated)
@@ -397,6 +393,7 @@ may_alter_map(Node *statement, altered_relations *these)
 				switch (lfirst_node(AlterTableCmd, cell)->subtype)
 				{
 					case AT_GenericOptions:
+					case AT_AlterColumnGenericOptions:
 						these->options = true;
 						break;
 					case AT_AddColumn:
@@ -455,20 +452,18 @@ check_replacement(const CreateTrigStmt *statement)
 
 /* ---- the collation of keys ---- */
 
-/* Is a flag among options, and is it on? */
+/* Finds a flag among options.  False if it is not there, or is none. */
 static bool
-is_flag_on(const List *options, const char *name)
+find_flag(const List *options, const char *name, bool *flag)
 {
 	ListCell *cell;
-	bool on;
 
 	foreach (cell, options)
 	{
 		DefElem *option = lfirst_node(DefElem, cell);
 
-		if (strcmp(option->defname, name) == 0 && option->arg != NULL &&
-			parse_bool(defGetString(option), &on))
-			return on;
+		if (strcmp(option->defname, name) == 0)
+			return option->arg != NULL && parse_bool(defGetString(option), flag);
 	}
 	return false;
 }
@@ -482,6 +477,7 @@ key_definition(const CreateForeignTableStmt *statement)
 {
 	ColumnDef *named = NULL;
 	ListCell *cell;
+	bool flag;
 
 	if (statement->base.inhRelations != NIL || statement->base.tableElts == NIL)
 		return NULL;
@@ -493,9 +489,10 @@ key_definition(const CreateForeignTableStmt *statement)
 			return NULL;
 		if (!IsA(column, ColumnDef))
 			continue;
-		if (is_flag_on(column->fdwoptions, "key"))
+		if (find_flag(column->fdwoptions, "key", &flag) && flag)
 			return column;
-		if (strcmp(column->colname, "key") == 0)
+		if (strcmp(column->colname, "key") == 0 &&
+			!find_flag(column->fdwoptions, "key", &flag))
 			named = column;
 	}
 	if (named == NULL && IsA(linitial(statement->base.tableElts), ColumnDef))
@@ -511,9 +508,10 @@ static bool
 wants_collation(const CreateForeignTableStmt *statement, const ColumnDef *key)
 {
 	ForeignServer *server;
+	bool ordered;
 
 	if (key == NULL || key->collClause != NULL || key->typeName == NULL ||
-		!is_flag_on(statement->options, "ordered"))
+		!find_flag(statement->options, "ordered", &ordered) || !ordered)
 		return false;
 	server = GetForeignServerByName(statement->servername, true);
 	return server != NULL && sm_server_has_maps(server) &&
@@ -573,8 +571,13 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		((const CreateTrigStmt *) pstmt->utilityStmt)->replace)
 		check_replacement((const CreateTrigStmt *) pstmt->utilityStmt);
 
-	/* pg_upgrade makes columns that were dropped, and drops them */
-	if (!may_alter_map(pstmt->utilityStmt, &mine) || !sm_pg_loaded() || IsBinaryUpgrade)
+	/*
+	 * pg_upgrade makes columns that were dropped, and drops them.  What is a part of a
+	 * statement that is noted already is looked at with the whole of it: CREATE FOREIGN TABLE
+	 * gives the columns their options one after the other.
+	 */
+	if (!may_alter_map(pstmt->utilityStmt, &mine) || !sm_pg_loaded() ||
+		IsBinaryUpgrade || (context == PROCESS_UTILITY_SUBCOMMAND && outer != NULL))
 	{
 		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
 					qc);

@@ -232,6 +232,15 @@ like(answer(q(CREATE FOREIGN TABLE o_none (key text, value text) SERVER syncmap 
 is(answer("CREATE FOREIGN TABLE IF NOT EXISTS o3 (key text, value text) $ordered"), 'NOTICE:  relation "o3" already exists, skipping', 'a map that is there already is left alone');
 is(collation('o3'), '"default"', 'and has the collation that it had');
 like(answer("CREATE FOREIGN TABLE IF NOT EXISTS o6 (key text, value text) $ordered"), qr/^NOTICE:  column "key" of map "o6"/, 'one that is not is made');
+# the key is the column with the option, the one of that name, or the first
+for my $columns ('sid varchar NOT NULL, sess json NOT NULL, expire timestamp(6) OPTIONS (expires \'true\')', 'value text, key text, more text', 'id text, k text OPTIONS (key \'true\')', 'key text OPTIONS (key \'false\'), k char(3) OPTIONS (key \'on\')',
+	'first text, key text OPTIONS (key \'false\')')
+{
+	like(answer("CREATE FOREIGN TABLE clients ($columns) $ordered"), qr/^NOTICE:  column "(sid|key|k|first)" of map "clients" has the collation "C"\nDETAIL[^\n]*\nHINT[^\n]*$/, "of ($columns)");
+	is(sql(q(SELECT string_agg(attname, ' ') FROM pg_attribute WHERE attrelid = 'clients'::regclass AND attcollation = '"C"'::regcollation), 'other'), $columns =~ /^(sid|first)/ ? $1 : $columns =~ /\bk / ? 'k' : 'key', 'and no other');
+	sql('DROP FOREIGN TABLE clients', 'other');
+}
+is(answer("CREATE FOREIGN TABLE clients (n integer, key text OPTIONS (key 'false'), v text) $ordered"), '', 'a map whose key is a number needs none');
 # a statement that is kept: by turns in a database of one collation, and again
 like(answer("DO \$\$BEGIN FOR i IN 1 .. 3 LOOP CREATE FOREIGN TABLE again (key text, value text) $ordered; PERFORM 1 FROM pg_attribute WHERE attrelid = 'again'::regclass AND attcollation = '\"C\"'::regcollation; IF NOT FOUND THEN RAISE 'not C'; END IF; DROP FOREIGN TABLE again; END LOOP; END\$\$"),
 	qr/^NOTICE: [^!]*NOTICE: [^!]*NOTICE: /, 'a statement that is run again does the same again');
