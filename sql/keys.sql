@@ -113,7 +113,7 @@ SELECT plan($$SELECT kv.* FROM tkv JOIN kv ON kv.key = tkv.key$$);
 SELECT count(*) FROM tkv JOIN kv ON kv.key = tkv.key;
 SELECT plan($$SELECT kc.* FROM tkc JOIN kc USING (key)$$);
 SELECT count(*), (SELECT count(*) FROM tkc JOIN kc ON kc.key = tkc.key::text), (SELECT count(*) FROM tkc JOIN kc ON kc.key::text = tkc.key::text) FROM tkc JOIN kc USING (key);
-SELECT plan($$SELECT kv.* FROM tkc JOIN kv ON kv.key = tkc.key$$);
+SELECT count(*) AS lookups FROM plan($$SELECT kv.* FROM tkc JOIN kv ON kv.key = tkc.key$$) p(line) WHERE line LIKE '%Lookup%';
 SELECT count(*) FROM tkc JOIN kv ON kv.key = tkc.key;
 SELECT count(*) FROM tkc JOIN kv ON kv.key = tkc.key::text;
 SELECT plan($$SELECT ks.* FROM tkd JOIN ks ON ks.key = tkd.value$$);

@@ -65,6 +65,40 @@ sm_is_string_key(Oid type)
 	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID;
 }
 
+/*
+ * The rest of sm_key_bytes.  Dates and times are numbers, whose least and greatest are the
+ * infinities.  A char(n) is without its trailing blanks, which do not count when it is
+ * compared, so that equal means equal bytes.
+ */
+sm_bytes
+sm_key_bytes_of_others(Oid type, Datum key, uint64 *room)
+{
+	sm_bytes bytes;
+
+	switch (type)
+	{
+		case INT2OID:
+		{
+			uint16 bits = pg_hton16((uint16) ((uint16) DatumGetInt16(key) ^ 0x8000U));
+
+			memcpy(room, &bits, sizeof(bits));
+			return (sm_bytes) {room, sizeof(bits)};
+		}
+		case DATEOID:
+			return sm_key_int32(DatumGetInt32(key), room);
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return sm_key_int64(DatumGetInt64(key), room);
+		case BPCHAROID:
+			bytes = sm_key_varlena(key);
+			while (bytes.len > 0 && ((const char *) bytes.data)[bytes.len - 1] == ' ')
+				bytes.len--;
+			return bytes;
+		default:
+			return sm_key_varlena(key);
+	}
+}
+
 /* Bytes as a text, a bytea, or whatever else is of any length. */
 Datum
 sm_varlena_datum(sm_bytes bytes)

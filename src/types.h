@@ -91,52 +91,51 @@ extern sm_input *sm_input_make(Oid from, Oid to, int32 typmod, MemoryContext con
 extern bool sm_input_is_none(const sm_input *input);
 extern Datum sm_input_convert(sm_input *input, Datum datum);
 
+extern sm_bytes sm_key_bytes_of_others(Oid type, Datum key, uint64 *room);
+
+static inline sm_bytes
+sm_key_varlena(Datum key)
+{
+	struct varlena *varlena = PG_DETOAST_DATUM_PACKED(key);
+
+	return (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
+}
+
+static inline sm_bytes
+sm_key_int32(int32 n, uint64 *room)
+{
+	uint32 bits = pg_hton32((uint32) n ^ 0x80000000U);
+
+	memcpy(room, &bits, sizeof(bits));
+	return (sm_bytes) {room, sizeof(bits)};
+}
+
+static inline sm_bytes
+sm_key_int64(int64 n, uint64 *room)
+{
+	*room = pg_hton64((uint64) n ^ (UINT64CONST(1) << 63));
+	return (sm_bytes) {room, sizeof(*room)};
+}
+
 /*
  * The bytes of a key, in place or in room: unsigned comparison of bytes is the
- * type's order.  Dates and times are numbers, whose least and greatest are the
- * infinities.  A char(n) is without its trailing blanks, which do not count when it is
- * compared, so that equal means equal bytes.
+ * type's order.  Inline for those types for which each instruction counts.
  */
 static inline sm_bytes
 sm_key_bytes(Oid type, Datum key, uint64 *room)
 {
-	struct varlena *varlena;
-	sm_bytes bytes;
-
 	switch (type)
 	{
-		case INT2OID:
-		{
-			uint16 bits = pg_hton16((uint16) ((uint16) DatumGetInt16(key) ^ 0x8000U));
-
-			memcpy(room, &bits, sizeof(bits));
-			return (sm_bytes) {room, sizeof(bits)};
-		}
+		case TEXTOID:
+			return sm_key_varlena(key);
 		case INT4OID:
-		case DATEOID:
-		{
-			uint32 bits = pg_hton32((uint32) DatumGetInt32(key) ^ 0x80000000U);
-
-			memcpy(room, &bits, sizeof(bits));
-			return (sm_bytes) {room, sizeof(bits)};
-		}
+			return sm_key_int32(DatumGetInt32(key), room);
 		case INT8OID:
-		case TIMESTAMPOID:
-		case TIMESTAMPTZOID:
-			*room = pg_hton64((uint64) DatumGetInt64(key) ^ (UINT64CONST(1) << 63));
-			return (sm_bytes) {room, sizeof(*room)};
+			return sm_key_int64(DatumGetInt64(key), room);
 		case UUIDOID:
 			return (sm_bytes) {DatumGetPointer(key), UUID_LEN};
 		default:
-			varlena = PG_DETOAST_DATUM_PACKED(key);
-			bytes = (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
-			if (type == BPCHAROID)
-			{
-				while (bytes.len > 0 &&
-					   ((const char *) bytes.data)[bytes.len - 1] == ' ')
-					bytes.len--;
-			}
-			return bytes;
+			return sm_key_bytes_of_others(type, key, room);
 	}
 }
 
