@@ -188,6 +188,15 @@ sm_wait_event(int which)
 #define sm_array_length(root, array) estimate_array_length(array)
 #endif
 
+/* Runs the triggers before an UPDATE of a foreign table's row. */
+#if PG_VERSION_NUM >= 180000
+#define sm_before_update(estate, epq, result, old, slot) \
+	ExecBRUpdateTriggers(estate, epq, result, NULL, old, slot, NULL, NULL, false)
+#else
+#define sm_before_update(estate, epq, result, old, slot) \
+	ExecBRUpdateTriggers(estate, epq, result, NULL, old, slot, NULL)
+#endif
+
 /* 17 has no use for it any more; we have. */
 #ifndef ERRCODE_SNAPSHOT_TOO_OLD
 #define ERRCODE_SNAPSHOT_TOO_OLD MAKE_SQLSTATE('7', '2', '0', '0', '0')
