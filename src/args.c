@@ -14,6 +14,7 @@
 
 #include "args.h"
 #include "options.h"
+#include "row.h"
 
 /* ---- call sites ---- */
 
@@ -211,8 +212,10 @@ sm_site_value(sm_args *args, int n, Datum value)
 							  site->types.value_typmod, site->context);
 		site->value_from = from;
 	}
-	return sm_value_bytes(&site->types, convert(args, site->value, value),
-						  &args->room[n - 1]);
+	value = convert(args, site->value, value);
+	if (sm_is_row(&site->types))
+		return sm_row_argument(&site->types, value, args->key, &args->expires);
+	return sm_value_bytes(&site->types, value, &args->room[n - 1]);
 }
 
 /* The rest of sm_args_check_result: type is that of the result. */
@@ -252,6 +255,23 @@ result_datum(sm_site *site, Datum value)
 	return PointerGetDatum(cstring_to_text(OutputFunctionCall(&site->output, value)));
 }
 
+/*
+ * A row of the map, whose key was read last, as what sm_site_check_result was told.  One that
+ * is stale does not say when it would have expired.
+ */
+static Datum
+row_result(sm_args *args, sm_bytes value, int64 expires)
+{
+	const sm_types *types = &args->site->types;
+	bool has_ttl = args->call->ref->has_ttl;
+
+	if (expires <= 0)
+		expires = SM_NEVER;
+
+	return result_datum(args->site,
+						sm_row_datum(types, args->key, value, expires, has_ttl));
+}
+
 /* The rest of sm_args_result. */
 Datum
 sm_site_result(sm_args *args)
@@ -260,16 +280,20 @@ sm_site_result(sm_args *args)
 	char *data = args->call->value.data;
 	size_t len = args->call->value.len;
 
+	if (sm_is_row(types))
+		return row_result(args, (sm_bytes) {data, len}, args->call->value.expires);
 	return result_datum(args->site,
 						data == sm_scratch ?
 							sm_value_datum(types, (sm_bytes) {data, len}) :
 							sm_value_datum_in(types, data - VARHDRSZ, len));
 }
 
-/* The same of a value that was stored. */
+/* The same of a value that was stored, and of when it expires. */
 Datum
-sm_site_stored(sm_args *args, sm_bytes value)
+sm_site_stored(sm_args *args, sm_bytes value, int64 expires)
 {
+	if (sm_is_row(&args->site->types))
+		return row_result(args, value, expires);
 	return result_datum(args->site, sm_value_datum(&args->site->types, value));
 }
 
@@ -295,7 +319,8 @@ sm_site_row(sm_args *args)
 
 /*
  * When a key expires that the call stores: by argument number n, a time to live
- * or NULL, else by the map's option ttl.  Errors: see sm_ttl_expires.
+ * or NULL, else by the row that is stored, else by the map's option ttl.  Errors: see
+ * sm_ttl_expires.
  */
 int64
 sm_args_expires(const sm_args *args, int n)
@@ -305,6 +330,8 @@ sm_args_expires(const sm_args *args, int n)
 
 	if (!PG_ARGISNULL(n))
 		return sm_ttl_expires(PG_GETARG_INTERVAL_P(n));
+	if (args->site != NULL && sm_is_row(&args->site->types) && args->expires != 0)
+		return args->expires;
 	if (ref->has_ttl)
 		return sm_ttl_expires(&ref->ttl);
 	return SM_NEVER;

@@ -62,6 +62,10 @@ typedef struct sm_args
 	Oid key_type;
 	Oid value_type;
 
+	/* where the site is not NULL */
+	sm_bytes key;  /* read last */
+	int64 expires; /* of a row that was read last: when it says so, or 0 */
+
 	/* for arguments 1 to 3, if their bytes are not kept where they are */
 	uint64 room[3];
 } sm_args;
@@ -73,7 +77,7 @@ extern sm_bytes sm_site_key(sm_args *args, Datum key);
 extern sm_bytes sm_site_value(sm_args *args, int n, Datum value);
 extern void sm_site_check_result(sm_args *args, Oid type);
 extern Datum sm_site_result(sm_args *args);
-extern Datum sm_site_stored(sm_args *args, sm_bytes value);
+extern Datum sm_site_stored(sm_args *args, sm_bytes value, int64 expires);
 extern TupleDesc sm_site_row(sm_args *args);
 extern sm_input *sm_argument_input(Oid relid, const char *column, Oid from, Oid to,
 								   int32 typmod, MemoryContext context);
@@ -158,9 +162,11 @@ sm_args_key(sm_args *args)
 	if (likely(args->site == NULL))
 		return sm_text_bytes(PG_GETARG_TEXT_PP(1));
 	if (likely(args->site->key_as_is))
-		return sm_key_bytes(args->site->types.key_type, PG_GETARG_DATUM(1),
-							&args->room[0]);
-	return sm_site_key(args, PG_GETARG_DATUM(1));
+		args->key = sm_key_bytes(args->site->types.key_type, PG_GETARG_DATUM(1),
+								 &args->room[0]);
+	else
+		args->key = sm_site_key(args, PG_GETARG_DATUM(1));
+	return args->key;
 }
 
 /* The value in argument number n, 2 or 3.  Errors: as with keys. */

@@ -99,9 +99,10 @@ grow(sm_call *call)
 
 /* Has the call's value be these bytes, as if the engine had copied them out. */
 void
-sm_call_set_value(sm_call *call, sm_bytes value)
+sm_call_set_value(sm_call *call, sm_bytes value, int64 expires)
 {
 	call->value.len = value.len;
+	call->value.expires = expires;
 	if (value.len > call->value.size)
 		grow(call);
 	memcpy(call->value.data, value.data, value.len);

@@ -34,7 +34,7 @@ extern char sm_scratch[SM_SCRATCH_SIZE];
 extern void sm_call_begin(sm_call *call, Oid relid, const sm_types *types);
 extern bool sm_call_again(sm_call *call);
 extern void sm_call_free_value(sm_call *call);
-extern void sm_call_set_value(sm_call *call, sm_bytes value);
+extern void sm_call_set_value(sm_call *call, sm_bytes value, int64 expires);
 extern Datum sm_call_text(sm_call *call);
 extern _Noreturn void sm_key_too_long(size_t len);
 

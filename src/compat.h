@@ -150,6 +150,15 @@ sm_wait_event(int which)
 #define SM_IS_OLD(var) (false)
 #endif
 
+/* A row without a header of a table's. */
+#if PG_VERSION_NUM >= 180000
+#define sm_form_minimal_tuple(desc, values, nulls) \
+	heap_form_minimal_tuple(desc, values, nulls, 0)
+#else
+#define sm_form_minimal_tuple(desc, values, nulls) \
+	heap_form_minimal_tuple(desc, values, nulls)
+#endif
+
 /* The planner. */
 #if PG_VERSION_NUM >= 180000
 #define sm_foreignscan_path(root, rel, rows, startup, total, pathkeys, outer, private) \

@@ -55,7 +55,7 @@ refuse(Relation rel, const char *what, const char *hint)
 
 /* Raises 0A000 for constraints that nobody would enforce. */
 static void
-check_constraints(Relation rel, const sm_types *types)
+check_constraints(Relation rel)
 {
 	TupleDesc desc = RelationGetDescr(rel);
 	TupleConstr *constr = desc->constr;
@@ -65,11 +65,6 @@ check_constraints(Relation rel, const sm_types *types)
 			   "Make the value's type a domain with that constraint.");
 	if (constr != NULL && SM_HAS_GENERATED(constr))
 		refuse(rel, "a generated column", "Use a view of the map.");
-	/* keys and values are never null, so these may say it */
-	if (types->expires_column != InvalidAttrNumber &&
-		TupleDescAttr(desc, types->expires_column - 1)->attnotnull)
-		refuse(rel, "NOT NULL on its column \"expires_at\"",
-			   "There, null means that the key never expires.");
 }
 
 static bool
@@ -86,9 +81,11 @@ static void
 check_types(Relation rel, const sm_types *types, const sm_registration *entry,
 			const sm_map *map)
 {
-	if ((entry->key_type != types->key_type || entry->value_type != types->value_type ||
-		 entry->value_typmod != types->value_typmod) &&
-		sm_map_entries(map) > 0 && type_exists(entry->value_type))
+	sm_registration wanted = {0};
+
+	sm_registration_set_types(&wanted, types);
+	if (!sm_registration_same_types(entry, &wanted) && sm_map_entries(map) > 0 &&
+		type_exists(entry->value_type))
 		ereport(ERROR,
 				(errcode(ERRCODE_OBJECT_IN_USE),
 				 errmsg("cannot change the types of map \"%s\" while it holds keys",
@@ -190,7 +187,7 @@ check_map(Oid relid, bool options, bool was_logged)
 	if (sm_relation_is_map(relid))
 	{
 		sm_types_read(rel, &types);
-		check_constraints(rel, &types);
+		check_constraints(rel);
 		if (options)
 		{
 			warn_collation(rel, &types);
@@ -354,7 +351,9 @@ may_alter_map(Node *statement, bool *options)
 		case T_AlterTableStmt:
 			foreach (cell, ((AlterTableStmt *) statement)->cmds)
 			{
-				if (lfirst_node(AlterTableCmd, cell)->subtype == AT_GenericOptions)
+				AlterTableType kind = lfirst_node(AlterTableCmd, cell)->subtype;
+
+				if (kind == AT_GenericOptions || kind == AT_AlterColumnGenericOptions)
 					*options = true;
 			}
 			return true;
@@ -429,9 +428,13 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		((const CreateTrigStmt *) pstmt->utilityStmt)->replace)
 		check_replacement((const CreateTrigStmt *) pstmt->utilityStmt);
 
-	/* pg_upgrade makes columns that were dropped, and drops them */
+	/*
+	 * pg_upgrade makes columns that were dropped, and drops them.  What is a part of a
+	 * statement that is noted already is looked at with the whole of it: CREATE FOREIGN TABLE
+	 * gives the columns their options one after the other.
+	 */
 	if (!may_alter_map(pstmt->utilityStmt, &mine.options) || !sm_pg_loaded() ||
-		IsBinaryUpgrade)
+		IsBinaryUpgrade || (context == PROCESS_UTILITY_SUBCOMMAND && outer != NULL))
 	{
 		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
 					qc);

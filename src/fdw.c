@@ -9,6 +9,7 @@
 #include "compat.h"
 
 #include "access/reloptions.h"
+#include "catalog/pg_attribute.h"
 #include "catalog/pg_foreign_table.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
@@ -71,8 +72,8 @@ syncmap_fdw_handler(PG_FUNCTION_ARGS)
 }
 
 /*
- * Raises HV00D for an option that does not exist: only maps have any, see
- * options.c; and what that raises for a value.
+ * Raises HV00D for an option that does not exist: only maps have any, see options.c, and
+ * their columns, see columns.c; and what these raise for a value.
  */
 Datum
 syncmap_fdw_validator(PG_FUNCTION_ARGS)
@@ -86,6 +87,8 @@ syncmap_fdw_validator(PG_FUNCTION_ARGS)
 		if (parsed.has_ttl)
 			(void) sm_ttl_expires(&parsed.ttl);
 	}
+	else if (PG_GETARG_OID(1) == AttributeRelationId)
+		sm_check_column_options(options);
 	else if (options != NIL)
 	{
 		DefElem *option = linitial(options);

@@ -37,9 +37,8 @@ typedef enum sm_plan_item
 #define SM_HITS(counts)	   ((counts)->nfiltered2)
 
 /* fdw_row.c */
-extern Datum sm_expiry_datum(int64 expires, bool has_ttl, bool *isnull);
-extern void sm_fill_row(const sm_types *types, const sm_row *row, bool with_value,
-						bool has_ttl, Datum *values, bool *nulls);
+extern void sm_fill_row(const sm_types *types, TupleDesc desc, const sm_row *row,
+						bool with_value, bool has_ttl, Datum *values, bool *nulls);
 
 /* fdw_plan.c */
 extern void sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid);

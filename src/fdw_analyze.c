@@ -23,7 +23,7 @@ form_tuple(Relation relation, const sm_ref *ref, const sm_row *row,
 	HeapTuple tuple;
 
 	memset(nulls, true, desc->natts * sizeof(bool));
-	sm_fill_row(&ref->types, row, true, ref->has_ttl, values, nulls);
+	sm_fill_row(&ref->types, desc, row, true, ref->has_ttl, values, nulls);
 	MemoryContextSwitchTo(old);
 	tuple = heap_form_tuple(desc, values, nulls);
 	MemoryContextReset(scratch);

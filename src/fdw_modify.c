@@ -23,8 +23,10 @@
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 
+#include "expiry.h"
 #include "fdw_modify.h"
 #include "options.h"
+#include "row.h"
 #include "seen.h"
 
 /*
@@ -49,10 +51,9 @@ typedef struct modify_state
 	/* ON CONFLICT DO UPDATE: what ExecInsert is to fire after a row, or NULL; see fire_insert */
 	TriggerDesc *triggers;
 	TriggerDesc *silent;
-	/* where the row that was read stands in the plan's slot */
-	AttrNumber old_key;
-	AttrNumber old_value;
-	AttrNumber old_expires;
+	TupleDesc desc; /* of the map's table */
+	AttrNumber
+		*old;		/* where its columns, as they were read, stand in the plan's slot */
 	uint64 room[4]; /* of the old key and value, and of the new value and key */
 	/* what was changed so far, if the statement may come to a key again; or NULL */
 	sm_seen *seen;
@@ -78,6 +79,7 @@ make_state(Relation relation)
 	modify_state *state = palloc0(sizeof(modify_state));
 
 	state->relid = RelationGetRelid(relation);
+	state->desc = RelationGetDescr(relation);
 	state->call.ref = sm_ref_get(state->relid, 0);
 	state->types = state->call.ref->types;
 	state->call.version = state->call.ref->version;
@@ -86,14 +88,14 @@ make_state(Relation relation)
 
 /* Raises 23502. */
 static _Noreturn void
-null_column(const modify_state *state, AttrNumber column)
+null_column(const modify_state *state, AttrNumber column, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_NOT_NULL_VIOLATION),
 			 errmsg("null value in column \"%s\" of map \"%s\"",
 					get_attname(state->relid, column, false),
 					get_rel_name(state->relid)),
-			 errhint("A map has no nulls: delete the key instead.")));
+			 errhint("%s", hint)));
 }
 
 static Datum
@@ -103,8 +105,26 @@ column_of(const modify_state *state, TupleTableSlot *slot, AttrNumber column)
 	Datum datum = slot_getattr(slot, column, &isnull);
 
 	if (isnull)
-		null_column(state, column);
+		null_column(
+			state, column,
+			column == state->types.key_column ?
+				"A key is never null." :
+				"A map with one column for its value has no nulls: delete the key instead.");
 	return datum;
+}
+
+/* The bytes of the value of a row in a slot. */
+static sm_bytes
+new_value(modify_state *state, TupleTableSlot *slot)
+{
+	const sm_types *types = &state->types;
+
+	if (!sm_is_row(types))
+		return sm_value_bytes(types, column_of(state, slot, types->value_column),
+							  &state->room[2]);
+	slot_getallattrs(slot);
+	sm_row_check_nulls(types, state->desc, slot->tts_isnull);
+	return sm_row_pack(types, state->desc, slot->tts_values, slot->tts_isnull);
 }
 
 /* The row in a slot as it is to be stored. */
@@ -117,15 +137,16 @@ new_row(modify_state *state, TupleTableSlot *slot, bool is_new)
 
 	row.key = sm_key_bytes(types->key_type, column_of(state, slot, types->key_column),
 						   &state->room[3]);
-	row.value = sm_value_bytes(types, column_of(state, slot, types->value_column),
-							   &state->room[2]);
+	row.value = new_value(state, slot);
 	sm_check_key(row.key);
 	if (types->expires_column != InvalidAttrNumber)
 	{
 		Datum expires = slot_getattr(slot, types->expires_column, &isnull);
 
 		if (!isnull)
-			row.expires = Max(DatumGetTimestampTz(expires), 1);
+			row.expires = sm_expiry_from(types, expires);
+		else if (types->expires_not_null && !(is_new && state->call.ref->has_ttl))
+			null_column(state, types->expires_column, "The column is NOT NULL.");
 	}
 	if (state->keeps_expiry)
 		row.expires = SM_KEEP;
@@ -136,24 +157,65 @@ new_row(modify_state *state, TupleTableSlot *slot, bool is_new)
 	return row;
 }
 
+/* A column of the row that was read. */
+static Datum
+old_column(const modify_state *state, TupleTableSlot *plan_slot, AttrNumber column,
+		   bool *isnull)
+{
+	return slot_getattr(plan_slot, state->old[column - 1], isnull);
+}
+
+/* All columns of the row that was read. */
+static void
+old_columns(const modify_state *state, TupleTableSlot *plan_slot, Datum *values,
+			bool *nulls)
+{
+	for (int i = 0; i < state->desc->natts; i++)
+	{
+		nulls[i] = true;
+		if (state->old[i] != InvalidAttrNumber)
+			values[i] = slot_getattr(plan_slot, state->old[i], &nulls[i]);
+	}
+}
+
+static sm_bytes
+old_value(modify_state *state, TupleTableSlot *plan_slot)
+{
+	const sm_types *types = &state->types;
+	int natts = state->desc->natts;
+	Datum *values;
+	bool *nulls;
+	bool isnull;
+
+	if (!sm_is_row(types))
+		return sm_value_bytes(types,
+							  old_column(state, plan_slot, types->value_column,
+										 &isnull),
+							  &state->room[1]);
+	values = palloc0(natts * sizeof(Datum));
+	nulls = palloc(natts * sizeof(bool));
+	old_columns(state, plan_slot, values, nulls);
+	return sm_row_pack(types, state->desc, values, nulls);
+}
+
 /* The row that was read, for an UPDATE or DELETE. */
 static row_bytes
 old_row(modify_state *state, TupleTableSlot *plan_slot)
 {
 	const sm_types *types = &state->types;
 	row_bytes row = {.expires = SM_NEVER};
+	bool isnull;
 
-	row.key = sm_key_bytes(types->key_type, column_of(state, plan_slot, state->old_key),
+	row.key = sm_key_bytes(types->key_type,
+						   old_column(state, plan_slot, types->key_column, &isnull),
 						   &state->room[0]);
-	row.value = sm_value_bytes(types, column_of(state, plan_slot, state->old_value),
-							   &state->room[1]);
+	row.value = old_value(state, plan_slot);
 	if (types->expires_column != InvalidAttrNumber)
 	{
-		bool isnull;
-		Datum expires = slot_getattr(plan_slot, state->old_expires, &isnull);
+		Datum expires = old_column(state, plan_slot, types->expires_column, &isnull);
 
 		if (!isnull)
-			row.expires = DatumGetTimestampTz(expires);
+			row.expires = sm_expiry_from(types, expires);
 	}
 	return row;
 }
@@ -171,12 +233,41 @@ begin(modify_state *state)
 	return sm_guc_enabled;
 }
 
+/*
+ * Makes the expiry of the row that was read one that the engine can compare, where its column
+ * does not say it to the microsecond: what the pair has that is there, if that shows the same.
+ */
+static void
+refine_expiry(modify_state *state, row_bytes *old)
+{
+	const sm_types *types = &state->types;
+	sm_call *call = &state->call;
+	int64 expires;
+	int64 shown = SM_NEVER;
+	bool isnull;
+	Datum datum;
+
+	if (!state->compares || types->expires_column == InvalidAttrNumber ||
+		sm_expiry_is_exact(types))
+		return;
+	while (
+		!sm_call_done(call, sm_get_expiry(&call->ref->map, old->key, NULL, &expires)))
+		;
+	if (call->status != SM_FOUND)
+		return;
+	datum = sm_expiry_datum(types, expires, call->ref->has_ttl, &isnull);
+	if (!isnull)
+		shown = sm_expiry_from(types, datum);
+	if (shown == old->expires)
+		old->expires = expires;
+}
+
 /* Stores a key that is not there.  Returns SM_FOUND if it is. */
 static sm_status
 insert(modify_state *state, row_bytes row)
 {
 	sm_call *call = &state->call;
-	sm_buffer nothing = {NULL, 0, 0};
+	sm_buffer nothing = {0};
 	sm_status status;
 
 	call->stores = true;
@@ -266,13 +357,17 @@ duplicate_key(const modify_state *state, sm_bytes key)
 	ereport(ERROR,
 			(errcode(ERRCODE_UNIQUE_VIOLATION),
 			 errmsg("duplicate key in map \"%s\"", get_rel_name(state->relid)),
-			 errdetail("Key (key)=(%s) already exists.",
+			 errdetail("Key (%s)=(%s) already exists.",
+					   get_attname(state->relid, state->types.key_column, false),
 					   OidOutputFunctionCall(output, datum)),
 			 errhint(
 				 "syncmap.put replaces its value; ON CONFLICT DO NOTHING leaves it.")));
 }
 
-/* Has a row show when it expires, as a scan would.  In memory of the current context. */
+/*
+ * Has a row show when it expires, as a scan would, if that is not what it shows.  In memory of
+ * the current context.
+ */
 static void
 set_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
 {
@@ -280,10 +375,13 @@ set_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
 	TupleDesc desc = slot->tts_tupleDescriptor;
 	Datum *values;
 	bool *nulls;
+	Datum datum;
 	bool isnull;
-	Datum datum = sm_expiry_datum(expires, state->call.ref->has_ttl, &isnull);
 
+	if (column == InvalidAttrNumber || expires == SM_KEEP || expires == SM_LONG_PAST)
+		return;
 	slot_getallattrs(slot);
+	datum = sm_expiry_datum(&state->types, expires, state->call.ref->has_ttl, &isnull);
 	if (slot->tts_isnull[column - 1] == isnull &&
 		(isnull || slot->tts_values[column - 1] == datum))
 		return;
@@ -300,8 +398,7 @@ set_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
 static void
 show_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
 {
-	if (state->returns && state->types.expires_column != InvalidAttrNumber &&
-		expires != SM_KEEP)
+	if (state->returns)
 		set_expiry(state, slot, expires);
 }
 
@@ -402,8 +499,8 @@ fill_slot(const modify_state *state, TupleTableSlot *slot, const row_bytes *pair
 
 	ExecClearTuple(slot);
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	sm_fill_row(&state->types, &row, true, state->call.ref->has_ttl, slot->tts_values,
-				slot->tts_isnull);
+	sm_fill_row(&state->types, state->desc, &row, true, state->call.ref->has_ttl,
+				slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 	slot->tts_tableOid = state->relid;
 }
@@ -496,14 +593,29 @@ begin_upsert(modify_state *state, const ResultRelInfo *result, const ModifyTable
 	state->silent->trig_insert_after_row = false;
 }
 
+/* Finds the columns of the row that was read among those of the plan. */
+static void
+find_old_columns(modify_state *state, List *targets)
+{
+	state->old = palloc0(state->desc->natts * sizeof(AttrNumber));
+	for (int i = 0; i < state->desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(state->desc, i);
+
+		if (att->attisdropped)
+			continue;
+		state->old[i] = ExecFindJunkAttributeInTlist(targets, SM_JUNK_NAME(att));
+		if (state->old[i] == InvalidAttrNumber)
+			elog(ERROR, "could not find the row that was read");
+	}
+}
+
 static void
 begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private,
 			 int subplan_index, int eflags)
 {
 	const ModifyTable *plan = (const ModifyTable *) mtstate->ps.plan;
 	modify_state *state;
-	List *targets;
-	TupleDesc desc;
 
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
@@ -523,24 +635,7 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 		may_look_again(state, result, plan, subplan_index);
 	if (intVal(list_nth(fdw_private, SM_MODIFY_REPEATS)) != 0)
 		state->seen = sm_seen_make();
-	targets = outerPlanState(mtstate)->plan->targetlist;
-	desc = RelationGetDescr(result->ri_RelationDesc);
-	state->old_key =
-		ExecFindJunkAttributeInTlist(targets,
-									 SM_JUNK_NAME("key", state->types.key_type,
-												  state->types.key_column));
-	state->old_value =
-		ExecFindJunkAttributeInTlist(targets,
-									 SM_JUNK_NAME("value", state->types.value_type,
-												  state->types.value_column));
-	if (state->types.expires_column != InvalidAttrNumber)
-		state->old_expires = ExecFindJunkAttributeInTlist(
-			targets,
-			SM_JUNK_NAME("expires",
-						 TupleDescAttr(desc, state->types.expires_column - 1)->atttypid,
-						 state->types.expires_column));
-	if (state->old_key == InvalidAttrNumber || state->old_value == InvalidAttrNumber)
-		elog(ERROR, "could not find the row that was read");
+	find_old_columns(state, outerPlanState(mtstate)->plan->targetlist);
 }
 
 /*
@@ -767,8 +862,7 @@ upsert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 	if (!begin(state))
 		return NULL;
 	/* EXCLUDED is what would be stored, and the slot is not changed in a try's memory */
-	if (state->types.expires_column != InvalidAttrNumber)
-		set_expiry(state, slot, new_row(state, slot, true).expires);
+	set_expiry(state, slot, new_row(state, slot, true).expires);
 	do
 	{
 		row = new_row(state, slot, true);
@@ -827,6 +921,7 @@ update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 			!check_row(estate, result, slot, false) || !begin(state))
 			return NULL;
 		old = old_row(state, plan_slot);
+		refine_expiry(state, &old);
 		row = new_row(state, slot, false);
 		count_own_change(state);
 		if (same_bytes(old.key, row.key))
@@ -854,20 +949,8 @@ static void
 return_old_row(const modify_state *state, TupleTableSlot *slot,
 			   TupleTableSlot *plan_slot)
 {
-	const sm_types *types = &state->types;
-
 	ExecClearTuple(slot);
-	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	slot->tts_values[types->key_column - 1] =
-		slot_getattr(plan_slot, state->old_key,
-					 &slot->tts_isnull[types->key_column - 1]);
-	slot->tts_values[types->value_column - 1] =
-		slot_getattr(plan_slot, state->old_value,
-					 &slot->tts_isnull[types->value_column - 1]);
-	if (types->expires_column != InvalidAttrNumber)
-		slot->tts_values[types->expires_column - 1] =
-			slot_getattr(plan_slot, state->old_expires,
-						 &slot->tts_isnull[types->expires_column - 1]);
+	old_columns(state, plan_slot, slot->tts_values, slot->tts_isnull);
 	ExecStoreVirtualTuple(slot);
 }
 
@@ -886,6 +969,7 @@ delete_row(EState *estate, ResultRelInfo *result, TupleTableSlot *plan_slot)
 		if (changed_before(state, plan_slot) || !begin(state))
 			return NULL;
 		old = old_row(state, plan_slot);
+		refine_expiry(state, &old);
 		count_own_change(state);
 		status = remove_row(state, old);
 		if (status == SM_FOUND)

@@ -12,8 +12,9 @@
  * other types, or with their columns in another order, may stand in the same tree of
  * tables.
  */
-#define SM_JUNK_NAME(column, type, number) \
-	psprintf("syncmap_%s_%u_%d", column, type, number)
+#define SM_JUNK_NAME(att)                                                             \
+	psprintf("syncmap_%d_%u_%d_%u", (att)->attnum, (att)->atttypid, (att)->atttypmod, \
+			 (att)->attcollation)
 
 /* What PlanForeignModify tells BeginForeignModify, booleans. */
 typedef enum sm_modify_item

@@ -25,39 +25,27 @@
 
 #include "fdw_modify.h"
 
-static void
-add_identity(PlannerInfo *root, Index rtindex, Relation relation, const char *name,
-			 AttrNumber column)
-{
-	Form_pg_attribute att;
-
-	if (column == InvalidAttrNumber)
-		return;
-	att = TupleDescAttr(RelationGetDescr(relation), column - 1);
-	add_row_identity_var(root,
-						 makeVar((int) rtindex, column, att->atttypid, att->atttypmod,
-								 att->attcollation, 0),
-						 rtindex, SM_JUNK_NAME(name, att->atttypid, column));
-}
-
 /*
- * AddForeignUpdateTargets: the row as it was read.  In another order than the row has, so that
- * what the plan gives is never the slot of the scan itself: EvalPlanQual empties that one
- * before it hands out what came of it.
+ * AddForeignUpdateTargets: the row as it was read, all columns.  In another order than the row
+ * has, so that what the plan gives is never the slot of the scan itself: EvalPlanQual empties
+ * that one before it hands out what came of it.
  */
 void
 sm_fdw_add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
 						  Relation relation)
 {
-	sm_types types;
+	TupleDesc desc = RelationGetDescr(relation);
 
-	sm_types_read(relation, &types);
-	if (types.key_column > types.value_column)
-		add_identity(root, rtindex, relation, "key", types.key_column);
-	add_identity(root, rtindex, relation, "value", types.value_column);
-	if (types.key_column < types.value_column)
-		add_identity(root, rtindex, relation, "key", types.key_column);
-	add_identity(root, rtindex, relation, "expires", types.expires_column);
+	for (int i = desc->natts - 1; i >= 0; i--)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		if (!att->attisdropped)
+			add_row_identity_var(root,
+								 makeVar((int) rtindex, att->attnum, att->atttypid,
+										 att->atttypmod, att->attcollation, 0),
+								 rtindex, SM_JUNK_NAME(att));
+	}
 }
 
 /*
@@ -186,17 +174,33 @@ has_triggers(Relation relation, CmdType operation)
 		triggers->trig_delete_before_row || triggers->trig_delete_after_row;
 }
 
+/* Does an UPDATE set all columns of the value? */
+static bool
+sets_value(const List *sets, TupleDesc desc, const sm_types *types)
+{
+	for (int i = 0; i < desc->natts; i++)
+	{
+		AttrNumber column = TupleDescAttr(desc, i)->attnum;
+
+		if (!TupleDescAttr(desc, i)->attisdropped && column != types->key_column &&
+			column != types->expires_column && !list_member_int(sets, column))
+			return false;
+	}
+	return true;
+}
+
 /*
  * Does an UPDATE store, or show, something that it has read and does not set?  When the
  * pair expires can be left as it is, unless the key is another one then.
  */
 static bool
-hands_on(const Query *parse, const List *sets, Index rtindex, const sm_types *types)
+hands_on(const Query *parse, const List *sets, Index rtindex, TupleDesc desc,
+		 const sm_types *types)
 {
 	AttrNumber expires = types->expires_column;
 	AttrNumber key = types->key_column;
 
-	if (!list_member_int(sets, types->value_column) ||
+	if (!sets_value(sets, desc, types) ||
 		uses_old_row((Node *) parse->returningList, &key))
 		return true;
 	return expires != InvalidAttrNumber && !list_member_int(sets, expires) &&
@@ -216,7 +220,7 @@ must_compare(PlannerInfo *root, const ModifyTable *plan, Index rtindex, int numb
 		return true;
 	if (plan->operation == CMD_UPDATE &&
 		hands_on(root->parse, list_nth(plan->updateColnosLists, number), rtindex,
-				 types))
+				 RelationGetDescr(relation), types))
 		return true;
 	return looks_at_pairs(root, rtindex, types->key_column);
 }
@@ -305,9 +309,8 @@ sm_fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 	{
 		Relation relation =
 			table_open(planner_rt_fetch(resultRelation, root)->relid, NoLock);
-		sm_types types;
+		sm_types types = sm_ref_get(RelationGetRelid(relation), 0)->types;
 
-		sm_types_read(relation, &types);
 		compares =
 			must_compare(root, plan, resultRelation, subplan_index, relation, &types);
 		keeps_expiry = plan->operation == CMD_UPDATE && !compares &&

@@ -544,13 +544,22 @@ static bool
 needs_value(const RelOptInfo *rel, List *clauses)
 {
 	const plan_info *info = rel->fdw_private;
+	const sm_types *types = &info->types;
 	Bitmapset *attrs = NULL;
+	int attr = -1;
 
 	pull_varattnos((Node *) rel->reltarget->exprs, rel->relid, &attrs);
 	pull_varattnos((Node *) clauses, rel->relid, &attrs);
-	return bms_is_member(info->types.value_column - FirstLowInvalidHeapAttributeNumber,
-						 attrs) ||
-		bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, attrs);
+	while ((attr = bms_next_member(attrs, attr)) >= 0)
+	{
+		int column = attr + FirstLowInvalidHeapAttributeNumber;
+
+		/* 0: the row as a whole */
+		if (column >= 0 && column != types->key_column &&
+			(column != types->expires_column || column == InvalidAttrNumber))
+			return true;
+	}
+	return false;
 }
 
 /* The strategies of a range's clauses. */

@@ -474,8 +474,8 @@ sm_fdw_next(ForeignScanState *node)
 		return slot;
 
 	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
-	sm_fill_row(&state->types, &row, state->with_value, state->has_ttl,
-				slot->tts_values, slot->tts_isnull);
+	sm_fill_row(&state->types, slot->tts_tupleDescriptor, &row, state->with_value,
+				state->has_ttl, slot->tts_values, slot->tts_isnull);
 	return ExecStoreVirtualTuple(slot);
 }
 

@@ -186,20 +186,24 @@ sm_fetch_store(sm_call *call, sm_bytes key, const sm_bytes *value, int64 expires
 	}
 }
 
-/* Stores what has come of a computation, a value or none (NULL), if it may. */
-static void
+/*
+ * Stores what has come of a computation, a value or none (NULL), if it may.  Returns when
+ * that expires.
+ */
+static int64
 store(sm_call *call, sm_bytes key, const sm_bytes *value, sm_moment *moment)
 {
 	const sm_ref *ref = call->ref;
 	int64 expires = SM_NEVER;
 
 	if ((value == NULL && ref->absent_ttl == 0) || !sm_fetch_may_store(call, key))
-		return;
+		return SM_NEVER;
 	if (value == NULL)
 		expires = GetCurrentTimestamp() + ref->absent_ttl;
 	else if (ref->has_ttl)
 		expires = sm_ttl_expires(&ref->ttl);
 	(void) sm_fetch_store(call, key, value, expires, moment);
+	return expires;
 }
 
 /*
@@ -215,6 +219,7 @@ load(sm_args *args, sm_bytes key, const sm_query *query)
 	sm_moment moment;
 	sm_bytes value;
 	bool found;
+	int64 expires;
 
 	call->ref->map.reads.loads++;
 	/* what the snapshot sees, this session's catalog caches shall know */
@@ -232,10 +237,10 @@ load(sm_args *args, sm_bytes key, const sm_query *query)
 	/* code of users has run */
 	call->ref = sm_ref_get(relid, args->acl);
 	sm_ref_check_types(call->ref, &types);
-	store(call, key, found ? &value : NULL, &moment);
+	expires = store(call, key, found ? &value : NULL, &moment);
 	PopActiveSnapshot();
 	if (found)
-		sm_call_set_value(call, value);
+		sm_call_set_value(call, value, expires);
 	return found;
 }
 

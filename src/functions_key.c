@@ -169,7 +169,7 @@ do_get_or_put(FunctionCallInfo fcinfo, sm_entry entry)
 	else if (args.site == NULL)
 		values[0] = PG_GETARG_DATUM(2);
 	else
-		values[0] = sm_site_stored(&args, given);
+		values[0] = sm_site_stored(&args, given, expires);
 	values[1] = BoolGetDatum(call.status == SM_FOUND);
 	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(row, values, nulls)));
 }

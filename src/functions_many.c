@@ -89,7 +89,8 @@ key_at(sm_args *args, const sm_elements *keys, int i)
 {
 	if (args->site == NULL)
 		return sm_text_bytes(DatumGetTextPP(keys->elements[i]));
-	return sm_site_key(args, keys->elements[i]);
+	args->key = sm_site_key(args, keys->elements[i]);
+	return args->key;
 }
 
 static sm_bytes
@@ -198,6 +199,7 @@ get_values(FunctionCallInfo fcinfo, bool fetches)
 			if (!get_one(&args, ahead[i], enabled, fetches))
 				continue;
 			nulls[at[i]] = false;
+			args.key = ahead[i];
 			values[at[i]] = sm_args_result(&args);
 		}
 	}
@@ -240,9 +242,10 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 	sm_elements values;
 	sm_bytes *key_bytes;
 	sm_bytes *value_bytes;
+	int64 *own_expires; /* of rows */
+	int64 expires;
 	sm_call call;
 	sm_args args;
-	int64 expires;
 	int64 added = 0;
 
 	sm_check_not_null(fcinfo, 0, "map");
@@ -264,13 +267,17 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	key_bytes = palloc(keys.length * sizeof(sm_bytes));
 	value_bytes = palloc(keys.length * sizeof(sm_bytes));
+	own_expires = palloc0(keys.length * sizeof(int64));
 	for (int i = 0; i < keys.length; i++)
 	{
 		key_bytes[i] = keep(&args, key_at(&args, &keys, i));
 		sm_check_key(key_bytes[i]);
 		value_bytes[i] = keep(&args, value_at(&args, &values, i));
+		if (args.site != NULL && sm_is_row(&args.site->types) && PG_ARGISNULL(3))
+			own_expires[i] = args.expires;
 	}
 
+	args.expires = 0;
 	expires = sm_args_expires(&args, 3);
 	for (int i = 0; i < keys.length; i++)
 	{
@@ -278,7 +285,7 @@ syncmap_put_many(PG_FUNCTION_ARGS)
 		call.wanted = key_bytes[i].len + value_bytes[i].len;
 		while (!sm_call_done(&call,
 							 sm_put(&call.ref->map, key_bytes[i], value_bytes[i],
-									expires)))
+									own_expires[i] != 0 ? own_expires[i] : expires)))
 			;
 		if (call.status == SM_ABSENT)
 			added++;

@@ -15,6 +15,7 @@
 #include "utils/lsyscache.h"
 
 #include "args.h"
+#include "row.h"
 #include "scan.h"
 
 SM_FUNCTION(syncmap_range_rows);
@@ -137,6 +138,7 @@ typedef struct range_call
 {
 	sm_scan scan;
 	sm_types types;
+	bool has_ttl;
 	text_column key;
 	text_column value;
 	ExprContext *econtext;
@@ -159,6 +161,15 @@ text_of(text_column *column, Datum datum)
 	if (column->type == TEXTOID)
 		return datum;
 	return PointerGetDatum(cstring_to_text(OutputFunctionCall(&column->output, datum)));
+}
+
+static Datum
+value_of(const range_call *call, const sm_row *row)
+{
+	if (sm_is_row(&call->types))
+		return sm_row_datum(&call->types, row->key, row->value, row->expires,
+							call->has_ttl);
+	return sm_value_datum(&call->types, row->value);
 }
 
 /* An ExprContextCallbackFunction: the query wants no more rows. */
@@ -186,6 +197,7 @@ start(FunctionCallInfo fcinfo, FuncCallContext *context)
 		!PG_ARGISNULL(ARG_DESCENDING);
 	sm_scan_start(&call->scan, ref, &spec);
 	call->types = ref->types;
+	call->has_ttl = ref->has_ttl;
 	prepare_column(&call->key, ref->types.key_type, CurrentMemoryContext);
 	prepare_column(&call->value, ref->types.value_type, CurrentMemoryContext);
 
@@ -236,7 +248,7 @@ syncmap_range_rows(PG_FUNCTION_ARGS)
 		SRF_RETURN_DONE(context);
 	}
 	values[0] = text_of(&call->key, sm_key_datum(call->types.key_type, row.key));
-	values[1] = text_of(&call->value, sm_value_datum(&call->types, row.value));
+	values[1] = text_of(&call->value, value_of(call, &row));
 	SRF_RETURN_NEXT(context,
 					HeapTupleGetDatum(
 						heap_form_tuple(context->tuple_desc, values, nulls)));

@@ -335,18 +335,8 @@ check_relation(sm_ref *ref, sm_registration *entry)
 	has_layouts = has_layouts || sm_has_layout(&ref->types);
 	entry->database = MyDatabaseId;
 	entry->relation = ref->relid;
-	entry->key_type = ref->types.key_type;
-	entry->value_type = ref->types.value_type;
-	entry->value_typmod = ref->types.value_typmod;
+	sm_registration_set_types(entry, &ref->types);
 	return changes;
-}
-
-/* Does a map's entry have the types that its relation has? */
-static bool
-same_types(const sm_registration *a, const sm_registration *b)
-{
-	return a->key_type == b->key_type && a->value_type == b->value_type &&
-		a->value_typmod == b->value_typmod;
 }
 
 /*
@@ -364,7 +354,7 @@ find_entry(const sm_registration *wanted, bool clears, sm_registration *entry)
 
 	if (!sm_registry_find(wanted->database, wanted->relation, entry))
 		return false;
-	if (entry->rowtype == wanted->rowtype && same_types(entry, wanted))
+	if (entry->rowtype == wanted->rowtype && sm_registration_same_types(entry, wanted))
 		return true;
 
 	sm_registry_open(&map, entry);

@@ -49,6 +49,26 @@ used_words(void)
 	return ((uint32) sm_guc_max_maps * (1 << SM_MAP_SHARD_BITS) + 63) / 64;
 }
 
+/* Notes what a relation's columns are in its entry. */
+void
+sm_registration_set_types(sm_registration *entry, const sm_types *types)
+{
+	entry->key_type = types->key_type;
+	entry->value_type = types->value_type;
+	entry->value_typmod = types->value_typmod;
+	entry->key_column = types->key_column;
+	memcpy(entry->columns, types->columns, sizeof(entry->columns));
+}
+
+/* Are the keys and values of two entries stored in the same way? */
+bool
+sm_registration_same_types(const sm_registration *a, const sm_registration *b)
+{
+	return a->key_type == b->key_type && a->value_type == b->value_type &&
+		a->value_typmod == b->value_typmod && a->key_column == b->key_column &&
+		memcmp(a->columns, b->columns, sizeof(a->columns)) == 0;
+}
+
 /* Asks for shared memory and the lock; runs in shmem_request_hook. */
 void
 sm_registry_request(void)

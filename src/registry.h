@@ -8,6 +8,7 @@
 #include "datatype/timestamp.h"
 
 #include "port_pg.h"
+#include "types.h"
 
 typedef struct sm_registration
 {
@@ -17,12 +18,18 @@ typedef struct sm_registration
 	Oid key_type;
 	Oid value_type; /* of the values that are stored */
 	int32 value_typmod;
-	uint64 id; /* of the map; never reused */
+	int32 key_column;
+	uint64 columns[2]; /* of a row, see sm_types */
+	uint64 id;		   /* of the map; never reused */
 	uint32 first_shard;
 	uint32 shard_bits;
 	TimestampTz stats_reset;
 	bool in_doubt; /* a prepared transaction may take its relation away */
 } sm_registration;
+
+extern void sm_registration_set_types(sm_registration *entry, const sm_types *types);
+extern bool sm_registration_same_types(const sm_registration *a,
+									   const sm_registration *b);
 
 extern void sm_registry_request(void);
 extern void sm_registry_startup(void);

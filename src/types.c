@@ -2,21 +2,14 @@
  * types.c
  *	  Keys and values as bytes.
  *
- * The bytes of a type stay what they are as long as it has its OID, with one
- * exception: some versions of PostgreSQL let a composite type be altered at will that
- * only foreign tables use.  So a value with a composite type in it carries, behind its
- * bytes, a digest of the layout that it was stored with, and is refused when that is
- * not the layout of today.  Whoever may alter the type chooses layouts, and a value read
- * by another one than its own is arbitrary memory, so nobody may find two of the same
- * digest: it is the first half of a SHA-256.
+ * The bytes of a type stay what they are as long as it has its OID, but for composite
+ * types: columns.c.
  */
 #include "compat.h"
 
 #include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
-#include "common/cryptohash.h"
-#include "common/sha2.h"
 #include "executor/executor.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
@@ -29,17 +22,14 @@
 #include "utils/typcache.h"
 #include "utils/uuid.h"
 
+#include "row.h"
 #include "types.h"
 
-#define COLUMNS_HINT \
-	"A map has the columns key (text, bytea, integer, bigint, or uuid), value (of any type), and, if you like, expires_at (timestamp with time zone)."
+/* ---- keys ---- */
 
-static bool add_layout(pg_cryptohash_ctx *digest, Oid type);
-
-/* ---- a map's columns ---- */
-
-static bool
-is_key_type(Oid type)
+/* May a key be of that type? */
+bool
+sm_is_key_type(Oid type)
 {
 	switch (type)
 	{
@@ -53,146 +43,6 @@ is_key_type(Oid type)
 			return false;
 	}
 }
-
-static void
-add_to_digest(pg_cryptohash_ctx *digest, const void *data, size_t len)
-{
-	if (pg_cryptohash_update(digest, data, len) < 0)
-		elog(ERROR, "could not compute a digest: %s", pg_cryptohash_error(digest));
-}
-
-/* Adds the attributes of a composite type, and what is in them. */
-static void
-add_composite(pg_cryptohash_ctx *digest, Oid type)
-{
-	TupleDesc desc = lookup_rowtype_tupdesc_copy(type, -1);
-
-	add_to_digest(digest, &type, sizeof(type));
-	add_to_digest(digest, &desc->natts, sizeof(desc->natts));
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		add_to_digest(digest, &att->attisdropped, sizeof(att->attisdropped));
-		add_to_digest(digest, &att->attlen, sizeof(att->attlen));
-		add_to_digest(digest, &att->attalign, sizeof(att->attalign));
-		add_to_digest(digest, &att->atttypid, sizeof(att->atttypid));
-		add_to_digest(digest, &att->atttypmod, sizeof(att->atttypmod));
-		if (!att->attisdropped)
-			(void) add_layout(digest, att->atttypid);
-	}
-	FreeTupleDesc(desc);
-}
-
-/* Adds all composite types in a type to a digest.  False if there are none. */
-static bool
-add_layout(pg_cryptohash_ctx *digest, Oid type)
-{
-	check_stack_depth();
-	type = getBaseType(type);
-	switch (get_typtype(type))
-	{
-		case TYPTYPE_COMPOSITE:
-			add_composite(digest, type);
-			return true;
-		case TYPTYPE_RANGE:
-			return add_layout(digest, get_range_subtype(type));
-		case TYPTYPE_MULTIRANGE:
-			return add_layout(digest, get_multirange_range(type));
-		default:
-			type = get_element_type(type);
-			return OidIsValid(type) && add_layout(digest, type);
-	}
-}
-
-/* Finds out the layout of a map's values. */
-static void
-read_layout(sm_types *types)
-{
-	uint8 bytes[PG_SHA256_DIGEST_LENGTH];
-	pg_cryptohash_ctx *digest = pg_cryptohash_create(PG_SHA256);
-
-	if (digest == NULL || pg_cryptohash_init(digest) < 0)
-		elog(ERROR, "could not begin a digest");
-	if (add_layout(digest, types->value_type))
-	{
-		if (pg_cryptohash_final(digest, bytes, sizeof(bytes)) < 0)
-			elog(ERROR, "could not compute a digest: %s", pg_cryptohash_error(digest));
-		memcpy(types->layout, bytes, sizeof(types->layout));
-		types->layout[0] |= 1; /* never none */
-	}
-	pg_cryptohash_free(digest);
-}
-
-static _Noreturn void
-bad_column(Relation rel, const char *column, Oid type)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("column \"%s\" of map \"%s\" cannot have type %s", column,
-					RelationGetRelationName(rel), format_type_be(type)),
-			 errhint(COLUMNS_HINT)));
-}
-
-static void
-require_column(Relation rel, const char *column, AttrNumber number)
-{
-	if (number == InvalidAttrNumber)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("map \"%s\" lacks the column \"%s\"",
-						RelationGetRelationName(rel), column),
-				 errhint(COLUMNS_HINT)));
-}
-
-/* What the columns of a map are.  Raises 42804 if they are not those of a map. */
-void
-sm_types_read(Relation rel, sm_types *types)
-{
-	TupleDesc desc = RelationGetDescr(rel);
-
-	*types = (sm_types) {0};
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-		const char *name = NameStr(att->attname);
-
-		if (att->attisdropped)
-			continue;
-		if (strcmp(name, "key") == 0)
-		{
-			if (!is_key_type(att->atttypid))
-				bad_column(rel, name, att->atttypid);
-			types->key_column = att->attnum;
-			types->key_type = att->atttypid;
-		}
-		else if (strcmp(name, "value") == 0)
-		{
-			types->value_column = att->attnum;
-			types->value_type = att->atttypid;
-			types->value_typmod = att->atttypmod;
-			types->value_len = att->attlen;
-			types->value_byval = att->attbyval;
-		}
-		else if (strcmp(name, "expires_at") == 0)
-		{
-			if (att->atttypid != TIMESTAMPTZOID)
-				bad_column(rel, name, att->atttypid);
-			types->expires_column = att->attnum;
-		}
-		else
-			ereport(ERROR,
-					(errcode(ERRCODE_DATATYPE_MISMATCH),
-					 errmsg("map \"%s\" cannot have a column \"%s\"",
-							RelationGetRelationName(rel), name),
-					 errhint(COLUMNS_HINT)));
-	}
-	require_column(rel, "key", types->key_column);
-	require_column(rel, "value", types->value_column);
-	read_layout(types);
-}
-
-/* ---- keys ---- */
 
 /* Bytes as a text, a bytea, or whatever else is of any length. */
 Datum
@@ -293,6 +143,8 @@ sm_value_bytes(const sm_types *types, Datum value, uint64 *room)
 	}
 	if (types->value_len > 0)
 		return (sm_bytes) {DatumGetPointer(value), (size_t) types->value_len};
+	if (unlikely(sm_is_row(types)))
+		return sm_row_of(types, value);
 
 	varlena = PG_DETOAST_DATUM_PACKED(value);
 	len = VARSIZE_ANY_EXHDR(varlena);
@@ -309,8 +161,8 @@ sm_value_bytes(const sm_types *types, Datum value, uint64 *room)
  * The length of a value without its layout.  Raises 42804 if the type has been
  * altered since it was stored.
  */
-static size_t
-check_layout(const sm_types *types, const char *bytes, size_t len)
+size_t
+sm_check_layout(const sm_types *types, const char *bytes, size_t len)
 {
 	uint64 layout[2] = {0};
 
@@ -335,7 +187,7 @@ check_length(const sm_types *types, size_t len)
 			 format_type_be(types->value_type));
 }
 
-/* A value's bytes as a datum of its own.  Raises 42804, see check_layout. */
+/* A value's bytes as a datum of its own.  Raises 42804, see sm_check_layout. */
 Datum
 sm_value_datum(const sm_types *types, sm_bytes value)
 {
@@ -352,7 +204,7 @@ sm_value_datum(const sm_types *types, sm_bytes value)
 		return PointerGetDatum(
 			memcpy(palloc(value.len), value.data, (size_t) types->value_len));
 	}
-	value.len = check_layout(types, value.data, value.len);
+	value.len = sm_check_layout(types, value.data, value.len);
 	return sm_varlena_datum(value);
 }
 
@@ -362,7 +214,7 @@ sm_value_datum_in(const sm_types *types, char *varlena, size_t len)
 {
 	if (types->value_len > 0)
 		return sm_value_datum(types, (sm_bytes) {varlena + VARHDRSZ, len});
-	len = check_layout(types, varlena + VARHDRSZ, len);
+	len = sm_check_layout(types, varlena + VARHDRSZ, len);
 	SET_VARSIZE(varlena, VARHDRSZ + len);
 	return PointerGetDatum(varlena);
 }

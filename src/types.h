@@ -12,24 +12,44 @@
 
 #include "engine/map.h"
 
+/* How the column that says when a pair expires does so; see expiry.c. */
+typedef enum sm_expiry_form
+{
+	SM_EXPIRY_TIMESTAMPTZ,
+	SM_EXPIRY_TIMESTAMP,
+	SM_EXPIRY_MS, /* a number of milliseconds since 1970 */
+	SM_EXPIRY_S	  /* of seconds */
+} sm_expiry_form;
+
 /*
  * What a map's columns are.  A key is kept in bytes that sort as its type does
  * (text: in the collation "C"); a value in its type's binary form, detoasted,
- * without a length word.  Compared by memcmp, so it has no padding, which an
- * assignment need not copy.
+ * without a length word, and if there is not one column for it, as a row (row.c).
+ * Compared by memcmp, so it has no padding, which an assignment need not copy.
  */
 typedef struct sm_types
 {
 	AttrNumber key_column;
-	AttrNumber value_column;
+	AttrNumber value_column;   /* InvalidAttrNumber: all others, a row */
 	AttrNumber expires_column; /* InvalidAttrNumber: there is none */
 	int16 value_len;		   /* of the type: bytes, or -1 if that varies */
-	Oid key_type;			   /* text, bytea, int4, int8, or uuid */
-	Oid value_type;
+	int16 expires_form;
+	int16 expires_not_null; /* a bool */
+	Oid key_type;			/* text, bytea, int4, int8, or uuid */
+	Oid value_type;			/* of a row: the table's row type */
 	int32 value_typmod;
 	int32 value_byval; /* a bool */
-	uint64 layout[2];  /* of the composite types in value_type, 0: there are none */
+	int32 key_typmod;
+	uint64 layout[2];  /* of the composite types in the value, 0: there are none */
+	uint64 columns[2]; /* of a row: a digest of them */
 } sm_types;
+
+/* Is a value the row of all columns but the key's and the expiry's? */
+static inline bool
+sm_is_row(const sm_types *types)
+{
+	return types->value_column == InvalidAttrNumber;
+}
 
 static inline bool
 sm_has_layout(const sm_types *types)
@@ -37,12 +57,16 @@ sm_has_layout(const sm_types *types)
 	return (types->layout[0] | types->layout[1]) != 0;
 }
 
+/* columns.c */
 extern void sm_types_read(Relation rel, sm_types *types);
+extern void sm_check_column_options(List *options);
 
+extern bool sm_is_key_type(Oid type);
 extern Datum sm_varlena_datum(sm_bytes bytes);
 extern bool sm_is_byte_order(Oid collation);
 extern Datum sm_key_datum(Oid type, sm_bytes key);
 extern sm_bytes sm_value_bytes(const sm_types *types, Datum value, uint64 *room);
+extern size_t sm_check_layout(const sm_types *types, const char *bytes, size_t len);
 extern Datum sm_value_datum(const sm_types *types, sm_bytes value);
 extern Datum sm_value_datum_in(const sm_types *types, char *varlena, size_t len);
 

@@ -72,7 +72,7 @@ enter(void)
 static bool
 get(void *handle, const void *key, void *value)
 {
-	sm_buffer buffer = {value, VALUE_LEN, 0};
+	sm_buffer buffer = {.data = value, .size = VALUE_LEN};
 	bool found;
 
 	begin(false);
@@ -133,7 +133,7 @@ get_many(void *handle, const void *keys, int n, void *values)
 	sm_prefetch(handle, ahead, n);
 	for (int i = 0; i < n; i++)
 	{
-		sm_buffer buffer = {(char *) values + i * VALUE_LEN, VALUE_LEN, 0};
+		sm_buffer buffer = {.data = (char *) values + i * VALUE_LEN, .size = VALUE_LEN};
 
 		sm_check(sm_get(handle, ahead[i], &buffer) == SM_FOUND, "a key is missing");
 	}

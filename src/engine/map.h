@@ -75,12 +75,16 @@ typedef struct sm_bytes
 	size_t len;
 } sm_bytes;
 
-/* Where a value is copied to.  len is set with SM_FOUND and SM_TOO_SMALL. */
+/*
+ * Where a value is copied to.  len is set with SM_FOUND and SM_TOO_SMALL; expires with the
+ * value of a key: when that expires, or SM_NEVER.
+ */
 typedef struct sm_buffer
 {
 	void *data;
 	size_t size;
 	size_t len;
+	int64_t expires;
 } sm_buffer;
 
 /* An end of a range of keys, which are compared as unsigned bytes. */

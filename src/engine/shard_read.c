@@ -196,6 +196,7 @@ search(const sm_request *request, const index_view *view, sm_buffer *value,
 			else if (value != NULL)
 			{
 				value->len = sm_head_value_len(at.head);
+				value->expires = until;
 				if (value->len > value->size)
 					found.status = SM_TOO_SMALL;
 				else if (!copy_value(request, view, at.entry, at.head, value->data))

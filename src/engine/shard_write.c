@@ -566,6 +566,8 @@ do_write(const sm_request *request, const sm_write *write, new_value *value,
 	if (there && write->old != NULL)
 	{
 		write->old->len = sm_head_value_len(target.found.head);
+		write->old->expires = sm_entry_expires(&request->engine->arena,
+											   target.found.entry, target.found.head);
 		if (write->old->len > write->old->size)
 			return SM_TOO_SMALL;
 		copy_found(request, &target.found, write->old->data);

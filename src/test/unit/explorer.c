@@ -127,7 +127,7 @@ do_range(int actor, sm_map *map, sm_event event)
 		found[key] = SM_ABSENT_VERSION;
 	for (;;)
 	{
-		sm_buffer pairs = {buffers[actor], BUFFER, 0};
+		sm_buffer pairs = {.data = buffers[actor], .size = BUFFER};
 
 		event.status = sm_range(map, &cursor, &pairs);
 		if (event.status != SM_FOUND)
@@ -205,7 +205,7 @@ read_snapshot(int actor, sm_map *map, sm_snapshot *snapshot, int *found)
 
 	do
 	{
-		sm_buffer pairs = {buffers[actor], BUFFER, 0};
+		sm_buffer pairs = {.data = buffers[actor], .size = BUFFER};
 
 		status = sm_snapshot_range(map, snapshot, &pairs);
 		if (status == SM_FOUND)
@@ -300,7 +300,7 @@ do_op(int actor, const sm_op *op)
 					  .key = op->key,
 					  .version = op->version,
 					  .found = SM_ABSENT_VERSION};
-	sm_buffer found = {buffers[actor], BUFFER / 2, 0};
+	sm_buffer found = {.data = buffers[actor], .size = BUFFER / 2};
 	char *made = buffers[actor] + BUFFER / 2;
 	uint64_t key_word;
 	sm_bytes key = make_key(&key_word, op->key);

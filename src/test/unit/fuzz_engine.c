@@ -250,7 +250,7 @@ load_now(trial *t, uint32_t number, sm_bytes *value)
 static void
 check_value(trial *t, uint32_t number)
 {
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 	sm_bytes value = {NULL, 0};
 	int64_t expires = 0;
 	bool there = load(t, number, &value);
@@ -485,7 +485,7 @@ start_range(trial *t)
 static void
 step_range(trial *t, size_t room)
 {
-	sm_buffer buffer = {malloc(room), room, 0};
+	sm_buffer buffer = {.data = malloc(room), .size = room};
 	sm_status status = sm_range(&t->map, &t->cursor, &buffer);
 	sm_bytes value;
 
@@ -559,7 +559,7 @@ range_shard(trial *t, uint32_t shard, const sm_span *all, uint32_t most, bool *f
 {
 	static char bytes[8192];
 	sm_span span = *all;
-	sm_buffer buffer = {bytes, 64 + most * 16, 0};
+	sm_buffer buffer = {.data = bytes, .size = 64 + most * 16};
 	uint32_t last = NO_NUMBER;
 	sm_status status;
 
@@ -691,7 +691,7 @@ take_changes(trial *t, uint32_t shard)
 
 	do
 	{
-		sm_buffer buffer = {bytes, sizeof(bytes), 0};
+		sm_buffer buffer = {.data = bytes, .size = sizeof(bytes)};
 
 		status = sm_snapshot_changes(&t->map, &t->snapshot, shard, &changes, &buffer);
 		if (status == SM_FOUND)
@@ -725,7 +725,7 @@ static void
 step_snapshot(trial *t, size_t room)
 {
 	static char bytes[4 * MAX_LEN];
-	sm_buffer buffer = {bytes, room, 0};
+	sm_buffer buffer = {.data = bytes, .size = room};
 	sm_status status;
 
 	if (!t->has_snapshot)

@@ -52,7 +52,7 @@ sm_result
 sm_operation_execute(sm_operation *op, sm_map *map, void *out)
 {
 	sm_bytes key = op->key;
-	sm_buffer buffer = {out, op->room, 0};
+	sm_buffer buffer = {.data = out, .size = op->room};
 	sm_result answer = {.bytes = out};
 
 	switch (op->kind)

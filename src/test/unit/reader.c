@@ -298,7 +298,7 @@ get_value(iteration *it, sm_bytes key, sm_buffer *value)
 {
 	sm_status status;
 
-	*value = (sm_buffer) {malloc(it->r->work->plan->longest), 0, 0};
+	*value = (sm_buffer) {.data = malloc(it->r->work->plan->longest), .size = 0};
 	value->size = it->r->work->plan->longest;
 	status = sm_get(it->map, key, value);
 	sm_check(status <= SM_ABSENT || status == SM_GONE, "status %d", status);
@@ -350,7 +350,8 @@ range_once(iteration *it)
 	begin_iteration(it);
 	do
 	{
-		sm_buffer pairs = {it->r->buffer.data, it->r->buffer.size / 8 * 8, 0};
+		sm_buffer pairs = {.data = it->r->buffer.data,
+						   .size = it->r->buffer.size / 8 * 8};
 
 		it->calls++;
 		status = sm_range(it->map, &cursor, &pairs);
@@ -407,7 +408,8 @@ range_shard_ordered(iteration *it, uint32_t shard, bool descending)
 
 	do
 	{
-		sm_buffer pairs = {r->buffer.data, sm_rng_below(&r->rng, 4096) / 8 * 8, 0};
+		sm_buffer pairs = {.data = r->buffer.data,
+						   .size = sm_rng_below(&r->rng, 4096) / 8 * 8};
 		uint32_t most = 1 + (uint32_t) sm_rng_below(&r->rng, 200);
 
 		it->calls++;
@@ -483,7 +485,8 @@ take_pairs_then(iteration *it, sm_buffer pairs, sm_buffer *values, bool changes)
 		it->seen[key] = pair->value_len != SM_NO_VALUE;
 		if (pair->value_len == SM_NO_VALUE)
 			continue;
-		values[key] = (sm_buffer) {malloc(pair->value_len + 1), 0, pair->value_len};
+		values[key] =
+			(sm_buffer) {.data = malloc(pair->value_len + 1), .len = pair->value_len};
 		memcpy(values[key].data, bytes, pair->value_len);
 	}
 }
@@ -497,7 +500,8 @@ take_changes(iteration *it, const sm_snapshot *snapshot, uint32_t shard,
 
 	do
 	{
-		sm_buffer pairs = {it->r->buffer.data, it->r->buffer.size / 8 * 8, 0};
+		sm_buffer pairs = {.data = it->r->buffer.data,
+						   .size = it->r->buffer.size / 8 * 8};
 
 		it->calls++;
 		status = sm_snapshot_changes(it->map, snapshot, shard, &changes, &pairs);
@@ -518,7 +522,8 @@ read_snapshot(iteration *it, sm_snapshot *snapshot, sm_buffer *values)
 
 	do
 	{
-		sm_buffer pairs = {it->r->buffer.data, it->r->buffer.size / 8 * 8, 0};
+		sm_buffer pairs = {.data = it->r->buffer.data,
+						   .size = it->r->buffer.size / 8 * 8};
 
 		it->calls++;
 		status = sm_snapshot_range(it->map, snapshot, &pairs);

@@ -191,7 +191,7 @@ run_writer(void *arg)
 static bool
 get_value(sm_map *map, uint64_t row, char *bytes, uint64_t *value)
 {
-	sm_buffer buffer = {bytes, now->len, 0};
+	sm_buffer buffer = {.data = bytes, .size = now->len};
 	sm_status status = sm_get(map, key_of(&row), &buffer);
 	uint64_t word;
 

@@ -26,7 +26,7 @@ fill(sm_map *map, uint64_t key, size_t len, view v)
 static bool
 has(sm_map *map, uint64_t key)
 {
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 
 	return sm_get(map, key_of(&key), &buffer) == SM_FOUND;
 }
@@ -540,7 +540,7 @@ store_plainly(sm_map *map, uint64_t key, size_t len, bool there)
 	sm_bytes k = key_of(&key);
 	sm_bytes v = {room, len};
 	sm_bytes old = {room, 100};
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 
 	sm_check(sm_put(map, k, v, SM_NEVER) == SM_WATCHED, "put");
 	sm_check(sm_put(map, k, v, SM_KEEP) == SM_WATCHED, "put");
@@ -574,7 +574,7 @@ test_plain(sm_map *map)
 	sm_check(sm_count(map) == 10 && counted(map, SM_PUTS) == 10, "C3: it was stored");
 	for (key = 0; key < 20; key++)
 	{
-		sm_buffer buffer = {out, sizeof(out), 0};
+		sm_buffer buffer = {.data = out, .size = sizeof(out)};
 		int64_t expires = 0;
 		sm_status status = sm_get_expiry(map, key_of(&key), &buffer, &expires);
 
@@ -587,7 +587,8 @@ test_plain(sm_map *map)
 	key = 0;
 	sm_check(sm_delete(map, key_of(&key)) == SM_FOUND && !has(map, key), "delete");
 	key = 1;
-	sm_check(sm_get_and_delete(map, key_of(&key), &(sm_buffer) {out, sizeof(out), 0}) ==
+	sm_check(sm_get_and_delete(map, key_of(&key),
+							   &(sm_buffer) {.data = out, .size = sizeof(out)}) ==
 					 SM_FOUND &&
 				 !has(map, key),
 			 "get_and_delete");
@@ -742,7 +743,7 @@ count_ordered(sm_map *map)
 	for (uint32_t i = 0; i < 1U << map->shard_bits; i++)
 	{
 		sm_span span = {.descending = false};
-		sm_buffer pairs = {out, sizeof(out), 0};
+		sm_buffer pairs = {.data = out, .size = sizeof(out)};
 		sm_status status = sm_range_ordered(map, i, &span, 1000, &pairs);
 		sm_bytes key;
 		sm_bytes value;
@@ -815,7 +816,7 @@ test_snapshot(sm_map *map)
 	fill(map, 1, 700, without(300, 400));
 	do
 	{
-		sm_buffer pairs = {out, sizeof(out), 0};
+		sm_buffer pairs = {.data = out, .size = sizeof(out)};
 
 		status = sm_snapshot_range(map, &snapshot, &pairs);
 		/* what has changed is told by the changes */
@@ -836,7 +837,7 @@ test_snapshot(sm_map *map)
 
 			do
 			{
-				pairs = (sm_buffer) {out, sizeof(out), 0};
+				pairs = (sm_buffer) {.data = out, .size = sizeof(out)};
 				status = sm_snapshot_changes(map, &snapshot, shard, &changes, &pairs);
 				if (status == SM_FOUND)
 					take_pairs(&pairs, there);

@@ -35,7 +35,7 @@ fill(void)
 	for (uint64_t i = 0; i < KEYS; i++)
 	{
 		sm_bytes v = {value, i % 50 == 0 ? sizeof(value) : 100};
-		sm_buffer buffer = {out, sizeof(out), 0};
+		sm_buffer buffer = {.data = out, .size = sizeof(out)};
 
 		sm_check(sm_put(&other, key_of(&i), v, i % 3 == 0 ? 1000 : SM_NEVER) ==
 					 SM_ABSENT,
@@ -105,8 +105,8 @@ asked(void *arg, const sm_fences *fences)
 static void
 read_and_write(sm_map *gone, uint64_t number)
 {
-	sm_buffer buffer = {out, sizeof(out), 0};
-	sm_buffer small = {out, 0, 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
+	sm_buffer small = {.data = out, .size = 0};
 	sm_bytes key = key_of(&number);
 	int64_t expires;
 	const size_t lens[] = {8, 100, sizeof(value)};
@@ -145,7 +145,7 @@ read_and_write(sm_map *gone, uint64_t number)
 static void
 use_whole(sm_map *gone)
 {
-	sm_buffer pairs = {out, sizeof(out), 0};
+	sm_buffer pairs = {.data = out, .size = sizeof(out)};
 	sm_cursor cursor = {0};
 	sm_span span = {.descending = false};
 	sm_snapshot snapshot;
@@ -215,7 +215,7 @@ test(sm_map *gone)
 	sm_snapshot snapshot;
 	sm_snapshot stale = {.owner = 1};
 	sm_changes changes = {0};
-	sm_buffer pairs = {out, sizeof(out), 0};
+	sm_buffer pairs = {.data = out, .size = sizeof(out)};
 
 	use(gone);
 	sm_host_set_clock(2000);

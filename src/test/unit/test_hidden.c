@@ -108,7 +108,7 @@ forget(sm_map *map, uint64_t key, int64_t until)
 static int
 look(sm_map *map, uint64_t key, int wanted)
 {
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 	sm_hidden hidden;
 	sm_status status = sm_get_hidden(map, key_of(&key), wanted, &buffer, &hidden);
 
@@ -143,7 +143,7 @@ static uint64_t
 count_range(sm_map *map)
 {
 	sm_cursor cursor = {0};
-	sm_buffer pairs = {out, sizeof(out), 0};
+	sm_buffer pairs = {.data = out, .size = sizeof(out)};
 	uint64_t n = 0;
 
 	while (sm_range(map, &cursor, &pairs) == SM_FOUND)
@@ -159,7 +159,7 @@ count_ordered(sm_map *map)
 
 	for (uint32_t shard = 0; shard < 4; shard++)
 	{
-		sm_buffer pairs = {out, sizeof(out), 0};
+		sm_buffer pairs = {.data = out, .size = sizeof(out)};
 		sm_status status = sm_range_ordered(map, shard, &span, 1000, &pairs);
 
 		sm_check(status == SM_ABSENT, "status %d of an ordered range", status);
@@ -174,7 +174,7 @@ check_absent(sm_map *map, uint64_t there, const char *when)
 {
 	for (uint64_t key = 0; key < NKEYS; key++)
 	{
-		sm_buffer buffer = {out, sizeof(out), 0};
+		sm_buffer buffer = {.data = out, .size = sizeof(out)};
 		sm_status wanted = key >= NKEYS - there ? SM_FOUND : SM_ABSENT;
 		int64_t expires;
 
@@ -255,7 +255,7 @@ static void
 test_taken_away(sm_map *map, int kind)
 {
 	sm_map unchecked = *map;
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 
 	unchecked.unchecked = true;
 	hide_all(map, kind);
@@ -467,7 +467,7 @@ static void
 test_snapshot(sm_map *map, int kind, bool hidden_before)
 {
 	sm_snapshot snapshot;
-	sm_buffer pairs = {out, sizeof(out), 0};
+	sm_buffer pairs = {.data = out, .size = sizeof(out)};
 	uint64_t n = 0;
 
 	if (hidden_before)
@@ -589,7 +589,7 @@ read_hot(void *arg)
 	{
 		uint64_t key = sm_rng_below(&rng, HOT);
 		int wanted = (int) sm_rng_below(&rng, 5) - 1;
-		sm_buffer buffer = {value, sizeof(value), 0};
+		sm_buffer buffer = {.data = value, .size = sizeof(value)};
 		sm_hidden hidden = SM_SHOWN;
 		sm_status status = wanted < 0 ?
 			sm_get(&map, key_of(&key), &buffer) :

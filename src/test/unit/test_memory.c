@@ -57,7 +57,7 @@ value_of(int version, size_t len)
 static void
 check_key(uint64_t number, int version, size_t len)
 {
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 	sm_status status = sm_get(&map, key_of(&number), &buffer);
 
 	sm_check(status == SM_FOUND, "status %d of key %lu", status,
@@ -113,7 +113,7 @@ update(void *arg, const void *old, size_t old_len, void *new_value)
 static sm_status
 store(int how, uint64_t number, sm_bytes value, sm_bytes expected)
 {
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 
 	switch (how)
 	{
@@ -410,7 +410,7 @@ test_kept_large_values(size_t len)
 {
 	sm_changes changes = {0};
 	sm_snapshot snapshot;
-	sm_buffer pairs = {out, 100, 0};
+	sm_buffer pairs = {.data = out, .size = 100};
 	bool seen[7] = {false};
 	uint64_t number;
 

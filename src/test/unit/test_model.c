@@ -207,7 +207,7 @@ draw_operation(trial *round)
 static void
 check_value(trial *round, sm_bytes key, bool there, sm_bytes value)
 {
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 	sm_status status = sm_get(&round->map, key, &buffer);
 
 	sm_check(status == (there ? SM_FOUND : SM_ABSENT), "status %d of a key that is %s",
@@ -296,7 +296,7 @@ end_range(trial *round)
 static bool
 step_range(trial *round, size_t room)
 {
-	sm_buffer buffer = {malloc(room + 8), room, 0};
+	sm_buffer buffer = {.data = malloc(room + 8), .size = room};
 	sm_cursor before = round->cursor;
 	sm_status status = sm_range(&round->map, &round->cursor, &buffer);
 
@@ -394,7 +394,7 @@ range_shard(trial *round, uint32_t shard, const sm_span *all, size_t *found)
 {
 	sm_rng *rng = &round->rng;
 	sm_span span = *all;
-	sm_buffer buffer = {malloc(1 << 16), 0, 0};
+	sm_buffer buffer = {.data = malloc(1 << 16), .size = 0};
 	char last[SM_MAX_KEY];
 	size_t pairs = 0;
 	sm_status status;
@@ -552,7 +552,7 @@ take_pairs(trial *round, const sm_buffer *buffer, bool changes)
 static bool
 take_changes(trial *round, uint32_t shard)
 {
-	sm_buffer buffer = {malloc(1000), 1000, 0};
+	sm_buffer buffer = {.data = malloc(1000), .size = 1000};
 	sm_changes changes = {0};
 	sm_status status;
 
@@ -599,7 +599,7 @@ check_snapshot(trial *round)
 static void
 step_snapshot(trial *round)
 {
-	sm_buffer buffer = {malloc(5000), 5000, 0};
+	sm_buffer buffer = {.data = malloc(5000), .size = 5000};
 	sm_status status;
 
 	if (!round->has_snapshot)

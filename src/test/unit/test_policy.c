@@ -482,7 +482,7 @@ test_expire_large(uint64_t spare)
 {
 	uint64_t large = HOT;
 	uint64_t number = 0;
-	sm_buffer buffer = {malloc(40000), 40000, 0};
+	sm_buffer buffer = {.data = malloc(40000), .size = 40000};
 	sm_shard_stats stats;
 	sm_status status;
 
@@ -553,7 +553,7 @@ test_snapshot(size_t len)
 	uint64_t n = 400;
 	uint64_t found = 0;
 	sm_snapshot snapshot;
-	sm_buffer pairs = {malloc(1 << 20), 1 << 20, 0};
+	sm_buffer pairs = {.data = malloc(1 << 20), .size = 1 << 20};
 	sm_changes changes = {0};
 	sm_status status;
 
@@ -657,7 +657,7 @@ test_cut_short(void)
 	sm_shard_stats whole;
 	sm_shard_stats pieces;
 	uint64_t calls = 0;
-	sm_buffer pairs = {NULL, 0, 0};
+	sm_buffer pairs = {.data = NULL, .size = 0};
 	sm_span span = {.descending = false};
 
 	make_work();

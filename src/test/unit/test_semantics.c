@@ -69,7 +69,7 @@ static int64_t
 get(int64_t key)
 {
 	int64_t value = WRONG;
-	sm_buffer buffer = {&value, sizeof(value), 0};
+	sm_buffer buffer = {.data = &value, .size = sizeof(value)};
 	int64_t found = number_if(there(sm_get(my, bytes_of(&key), &buffer)), &buffer);
 
 	return found;
@@ -80,7 +80,7 @@ static int64_t
 get_or_put(int64_t key, int64_t value, bool *loaded)
 {
 	int64_t old = WRONG;
-	sm_buffer buffer = {&old, sizeof(old), 0};
+	sm_buffer buffer = {.data = &old, .size = sizeof(old)};
 
 	*loaded =
 		there(sm_get_or_put(my, bytes_of(&key), bytes_of(&value), SM_NEVER, &buffer));
@@ -91,7 +91,7 @@ static int64_t
 swap(int64_t key, int64_t value)
 {
 	int64_t old = WRONG;
-	sm_buffer buffer = {&old, sizeof(old), 0};
+	sm_buffer buffer = {.data = &old, .size = sizeof(old)};
 	bool found =
 		there(sm_swap(my, bytes_of(&key), bytes_of(&value), SM_NEVER, &buffer));
 
@@ -102,7 +102,7 @@ static int64_t
 get_and_delete(int64_t key)
 {
 	int64_t old = WRONG;
-	sm_buffer buffer = {&old, sizeof(old), 0};
+	sm_buffer buffer = {.data = &old, .size = sizeof(old)};
 	bool found = there(sm_get_and_delete(my, bytes_of(&key), &buffer));
 
 	return number_if(found, &buffer);
@@ -150,7 +150,7 @@ static void
 range(visitor visit, void *arg)
 {
 	size_t size = 1 << 20;
-	sm_buffer buffer = {malloc(size), size, 0};
+	sm_buffer buffer = {.data = malloc(size), .size = size};
 	sm_cursor cursor = {0, 0};
 	sm_status status;
 
@@ -460,7 +460,7 @@ static void
 check_pair(int64_t key, sm_bytes value, int64_t wanted)
 {
 	static char found[LARGE];
-	sm_buffer buffer = {found, sizeof(found), 0};
+	sm_buffer buffer = {.data = found, .size = sizeof(found)};
 	int64_t expires = 0;
 	sm_status status = sm_get_expiry(my, bytes_of(&key), &buffer, &expires);
 
@@ -573,7 +573,7 @@ compare_pair_needs_value_and_expiry(void)
 	{
 		static char room[4 * LARGE];
 		sm_changes changes = {0};
-		sm_buffer pairs = {room, sizeof(room), 0};
+		sm_buffer pairs = {.data = room, .size = sizeof(room)};
 
 		while (sm_snapshot_changes(my, &snapshot, shard, &changes, &pairs) == SM_FOUND)
 		{
@@ -741,7 +741,7 @@ keys_and_values_may_be_empty(void)
 	static const sm_bytes empty = {"", 0};
 	static const sm_bytes zero = {"\0", 1};
 	char out[8];
-	sm_buffer buffer = {out, sizeof(out), 8};
+	sm_buffer buffer = {.data = out, .size = sizeof(out), .len = 8};
 
 	sm_check(sm_put(my, empty, empty, SM_NEVER) == SM_ABSENT, "it was there");
 	sm_check(sm_get(my, zero, &buffer) == SM_ABSENT, "another key");

@@ -291,7 +291,7 @@ test_shortage(void)
 {
 	char room[64];
 	char bytes[4096];
-	sm_buffer pairs = {bytes, sizeof(bytes), 0};
+	sm_buffer pairs = {.data = bytes, .size = sizeof(bytes)};
 	sm_changes changes = {0};
 	sm_snapshot snapshot;
 	sm_map map;

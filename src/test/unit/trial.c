@@ -256,7 +256,7 @@ check_hidden(sm_trial *trial, sm_record *record)
 	bool there = is_live(record) ||
 		((kind & wanted) != 0 && record->hidden_until > sm_port_now());
 	sm_bytes value = is_live(record) ? record->value : record->hidden_value;
-	sm_buffer buffer = {out, sizeof(out), 0};
+	sm_buffer buffer = {.data = out, .size = sizeof(out)};
 	sm_hidden hidden;
 	sm_status status =
 		sm_get_hidden(&trial->map, record->key, wanted, &buffer, &hidden);
@@ -281,8 +281,9 @@ static void
 check_key(sm_trial *trial, sm_record *record)
 {
 	bool cramped = sm_rng_below(&trial->rng, 8) == 0;
-	sm_buffer buffer = {out, cramped ? sm_rng_below(&trial->rng, 2000) : sizeof(out),
-						0};
+	sm_buffer buffer = {.data = out,
+						.size =
+							cramped ? sm_rng_below(&trial->rng, 2000) : sizeof(out)};
 	sm_status status = sm_get(&trial->map, record->key, &buffer);
 	sm_status wanted = SM_ABSENT;
 	int64_t expires = 0;
@@ -296,6 +297,9 @@ check_key(sm_trial *trial, sm_record *record)
 			 "a value of %zu bytes, not of %zu", buffer.len, record->value.len);
 	sm_check(status != SM_FOUND || same(record->value, out, buffer.len),
 			 "another value of %zu bytes", buffer.len);
+	sm_check(status != SM_FOUND || buffer.expires == record->expires,
+			 "get says that it expires at %ld, not at %ld", (long) buffer.expires,
+			 (long) record->expires);
 
 	status = sm_get_expiry(&trial->map, record->key, &buffer, &expires);
 	sm_check(status == wanted, "get_expiry with a value has status %d, not %d", status,
@@ -494,7 +498,10 @@ check_old(const op *o, sm_status status, const sm_buffer *old, bool live)
 	if (status == SM_FOUND &&
 		(o->kind == OP_GET_OR_PUT || o->kind == OP_SWAP ||
 		 o->kind == OP_GET_AND_DELETE))
+	{
 		sm_check(same(record->value, old->data, old->len), "another value came out");
+		sm_check(old->expires == record->expires, "another expiry came out");
+	}
 	if (o->kind != OP_UPDATE)
 		return;
 	sm_check(o->old_given == (live && record->value.len <= SM_MAX_UPDATE) &&
@@ -594,7 +601,7 @@ static void
 step_key(sm_trial *trial, op *o)
 {
 	sm_record *record = o->record;
-	sm_buffer old = {out, sizeof(out), 0};
+	sm_buffer old = {.data = out, .size = sizeof(out)};
 	uint64_t shortages = sm_host_shortages();
 	bool limited = sm_map_quota(&trial->map) != UINT64_MAX;
 	bool live = is_live(record);
@@ -712,7 +719,7 @@ take_pairs(sm_trial *trial, const sm_buffer *pairs)
 static uint64_t
 range(sm_trial *trial)
 {
-	sm_buffer pairs = {malloc(4096), 4096, 0};
+	sm_buffer pairs = {.data = malloc(4096), .size = 4096};
 	sm_cursor cursor = {0};
 	sm_status status;
 	uint64_t n = 0;

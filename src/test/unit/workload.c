@@ -265,7 +265,7 @@ number_of(sm_map *map, uint64_t key, char *room, size_t size)
 {
 	char bytes[SM_MAX_KEY];
 	sm_bytes k = {bytes, sm_key_make(bytes, key)};
-	sm_buffer buffer = {room, size, 0};
+	sm_buffer buffer = {.data = room, .size = size};
 
 	if (sm_get(map, k, &buffer) != SM_FOUND)
 		return 0;

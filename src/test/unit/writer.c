@@ -244,7 +244,7 @@ write_counter(writer *w)
 	bool called = false;
 	uint64_t was;
 	uint64_t now;
-	sm_buffer buffer = {&was, sizeof(was), 0};
+	sm_buffer buffer = {.data = &was, .size = sizeof(was)};
 	sm_status status;
 
 	if (sm_rng_below(&w->rng, 2) == 0)
@@ -322,7 +322,8 @@ sm_run_writer(sm_work *work, sm_engine *engine, int self, int of_its_kind)
 	w.exact =
 		plan->actors[SM_CLEARER] == 0 && plan->actors[SM_RECREATOR] == 0 && !w.lossy;
 	w.value = malloc(plan->longest + 4096);
-	w.old = (sm_buffer) {malloc(plan->longest + 4096), plan->longest + 4096, 0};
+	w.old = (sm_buffer) {.data = malloc(plan->longest + 4096),
+						 .size = plan->longest + 4096};
 	for (uint64_t n = 0; !atomic_load(&work->stop); n++)
 	{
 		int shared = (int) sm_rng_below(&w.rng, SM_SHARED_KEYS);
