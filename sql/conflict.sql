@@ -187,6 +187,24 @@ INSERT INTO low VALUES ('x', 1) ON CONFLICT (key) DO UPDATE SET key = 'b';
 INSERT INTO parts VALUES ('b', 1) ON CONFLICT DO NOTHING;
 INSERT INTO parts VALUES ('b', 1) ON CONFLICT (key) DO UPDATE SET value = 9;
 DROP TABLE parts;
+-- the policies of the whole hold for rows that go into a part
+CREATE TABLE parts (key text COLLATE "C", value integer) PARTITION BY LIST (key);
+CREATE FOREIGN TABLE part PARTITION OF parts FOR VALUES IN ('m', 'n') SERVER syncmap;
+CREATE TABLE rest PARTITION OF parts DEFAULT;
+ALTER TABLE parts ENABLE ROW LEVEL SECURITY;
+CREATE POLICY low ON parts USING (value < 10) WITH CHECK (value < 10);
+CREATE ROLE syncmap_upserter;
+GRANT ALL ON parts, part, rest TO syncmap_upserter;
+SET ROLE syncmap_upserter;
+INSERT INTO parts VALUES ('m', 100);
+INSERT INTO parts VALUES ('m', 5), ('r', 5) ON CONFLICT DO NOTHING;
+UPDATE parts SET value = 100 WHERE key = 'm';
+UPDATE parts SET value = 100, key = 'n' WHERE key = 'r';
+UPDATE parts SET value = 6 RETURNING tableoid::regclass, *;
+RESET ROLE;
+DROP TABLE parts;
+DROP OWNED BY syncmap_upserter;
+DROP ROLE syncmap_upserter;
 -- nothing is stored where nothing may be
 SET syncmap.enabled = off;
 INSERT INTO m VALUES ('a', 1), ('b', 1) ON CONFLICT (key) DO UPDATE SET value = 9 RETURNING *;

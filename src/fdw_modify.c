@@ -45,6 +45,7 @@ typedef struct modify_state
 	OnConflictAction conflict; /* what happens to a row whose key is there */
 	bool compares;			   /* the pair must still be what was read... */
 	bool retries;			   /* ...and if it is not, the row may be looked at again */
+	bool moves_in;			   /* the rows come from an UPDATE of the whole */
 	bool keeps_expiry;		   /* an UPDATE leaves it as it is */
 	bool leaves_expiry;		   /* DO UPDATE does, and knows what it is */
 	bool returns;			   /* a row that was stored is looked at */
@@ -413,7 +414,8 @@ check_bounds(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 /*
  * What PostgreSQL would find out when the row is stored already, about the row as it is
  * going to be stored.  False if syncmap.enabled is off.  Raises 44000 if a view does not
- * let the row in.
+ * let the row in, and 42501 if a policy of the table does not that the map is a partition of:
+ * PostgreSQL leaves that out for foreign tables.
  */
 static bool
 check_view(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, bool is_new)
@@ -425,6 +427,9 @@ check_view(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, bool is_
 	if (!begin(state))
 		return false;
 	show_expiry(state, slot, new_row(state, slot, is_new).expires);
+	ExecWithCheckOptions(is_new && !state->moves_in ? WCO_RLS_INSERT_CHECK :
+													  WCO_RLS_UPDATE_CHECK,
+						 result, slot, estate);
 	ExecWithCheckOptions(WCO_VIEW_CHECK, result, slot, estate);
 	return true;
 }
@@ -538,6 +543,9 @@ look_again(modify_state *state, EState *estate, ResultRelInfo *result,
 	old = MemoryContextSwitchTo(estate->es_query_cxt);
 	plan_slot = EvalPlanQual(epq, relation, result->ri_RangeTableIndex, input);
 	MemoryContextSwitchTo(old);
+	/* never, see sm_fdw_add_update_targets: it would be empty, whatever was found */
+	if (plan_slot == input)
+		changed_meanwhile(state);
 	return TupIsNull(plan_slot) ? NULL : plan_slot;
 }
 
@@ -656,6 +664,7 @@ begin_insert(ModifyTableState *mtstate, ResultRelInfo *result)
 				 errhint("Delete the rows, and insert them anew.")));
 	state = make_state(result->ri_RelationDesc);
 	state->conflict = plan != NULL ? plan->onConflictAction : ONCONFLICT_NONE;
+	state->moves_in = plan != NULL && plan->operation == CMD_UPDATE;
 	state->returns = returns_rows(result);
 	result->ri_FdwState = state;
 }
@@ -769,6 +778,9 @@ set_row(modify_state *state, EState *estate, ResultRelInfo *result,
 	econtext->ecxt_scantuple = conflict->oc_Existing;
 	econtext->ecxt_innertuple = excluded;
 	econtext->ecxt_outertuple = NULL;
+	if (result->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(SM_WCO_VIEW_CONFLICT, result, conflict->oc_Existing,
+							 estate);
 	if (!ExecQual(conflict->oc_WhereClause, econtext))
 	{
 		InstrCountFiltered1(&state->mtstate->ps, 1);
