@@ -42,7 +42,7 @@ SELECT syncmap.create('j', value_type => 'jsonb');
 SELECT syncmap.put('j', 'k', '1');
 CREATE TYPE word AS ENUM ('x');
 CREATE FUNCTION word_to_json(word) RETURNS json LANGUAGE plpgsql AS
-	$$BEGIN PERFORM syncmap.put('j', 'k', '2'); RETURN '3'; END$$;
+	$$BEGIN PERFORM syncmap.put('j', 'k', (syncmap.get('j', 'k')::integer + 1)::text); RETURN '3'; END$$;
 CREATE CAST (word AS json) WITH FUNCTION word_to_json(word);
 UPDATE j SET value = to_jsonb('x'::word) WHERE key = 'k';
 UPDATE j SET value = to_jsonb(ROW('x'::word)) WHERE key = 'k';

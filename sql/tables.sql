@@ -21,7 +21,7 @@ INSERT INTO m VALUES ('k1', 'again') ON CONFLICT DO NOTHING RETURNING key;
 INSERT INTO m SELECT 'k' || i, 'again' FROM generate_series(1999, 2002) i ON CONFLICT DO NOTHING;
 SELECT * FROM m WHERE key IN ('k1', 'k2000', 'k2001', 'k2002') ORDER BY key;
 INSERT INTO m VALUES ('k1', 'again') ON CONFLICT (key) DO NOTHING;
-INSERT INTO m VALUES ('k1', 'again') ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value;
+INSERT INTO m VALUES ('k1', 'v') ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value || right(m.value, 1);
 INSERT INTO m VALUES ('new', NULL);
 INSERT INTO m (value) VALUES ('no key');
 INSERT INTO m VALUES (repeat('x', 2049), 'too long');
@@ -336,7 +336,7 @@ CREATE FOREIGN TABLE seen (key text, value text, expires_at timestamptz) SERVER 
 INSERT INTO seen VALUES ('a', '1');
 CREATE FUNCTION meanwhile(text) RETURNS text VOLATILE LANGUAGE plpgsql AS
 	$$ BEGIN PERFORM syncmap.put('seen', 'a', 'new' || $1); RETURN $1; END $$;
-UPDATE seen SET expires_at = meanwhile('2100-01-01')::timestamptz WHERE key = 'a';
+UPDATE seen SET expires_at = meanwhile('2100-01-01')::timestamptz WHERE key = 'a' RETURNING value;
 UPDATE seen SET key = meanwhile('b') WHERE key = 'a';
 UPDATE seen SET value = 'x' || (SELECT value FROM seen WHERE key = 'a') || meanwhile('') WHERE key = 'a';
 SELECT * FROM seen ORDER BY key;

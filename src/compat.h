@@ -197,6 +197,21 @@ sm_wait_event(int which)
 #define sm_array_length(root, array) estimate_array_length(array)
 #endif
 
+/*
+ * A check of the row that is in conflict by a view's conditions.  Minor releases have brought
+ * it, as the kind after the last one; in those before them there is nothing of that kind.
+ */
+#define SM_WCO_VIEW_CONFLICT ((WCOKind) (WCO_RLS_MERGE_DELETE_CHECK + 1))
+
+/* Runs the triggers before an UPDATE of a foreign table's row. */
+#if PG_VERSION_NUM >= 180000
+#define sm_before_update(estate, epq, result, old, slot) \
+	ExecBRUpdateTriggers(estate, epq, result, NULL, old, slot, NULL, NULL, false)
+#else
+#define sm_before_update(estate, epq, result, old, slot) \
+	ExecBRUpdateTriggers(estate, epq, result, NULL, old, slot, NULL)
+#endif
+
 /* 17 has no use for it any more; we have. */
 #ifndef ERRCODE_SNAPSHOT_TOO_OLD
 #define ERRCODE_SNAPSHOT_TOO_OLD MAKE_SQLSTATE('7', '2', '0', '0', '0')

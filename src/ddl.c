@@ -10,9 +10,6 @@
  *
  * A map that is to be ordered has its keys in the order of their bytes, so a key column of
  * it whose statement names no collation gets the one with that order, "C".
- *
- * ON CONFLICT with a conflict target, which PostgreSQL refuses on a foreign table
- * for the want of an index, is refused with a hint.
  */
 #include "compat.h"
 
@@ -30,9 +27,7 @@
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
-#include "parser/analyze.h"
 #include "parser/parse_type.h"
-#include "parser/parsetree.h"
 #include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
@@ -52,7 +47,6 @@
 
 static ProcessUtility_hook_type prev_process_utility = NULL;
 static object_access_hook_type prev_object_access_hook = NULL;
-static post_parse_analyze_hook_type prev_post_parse_analyze = NULL;
 
 /* ---- CREATE and ALTER ---- */
 
@@ -604,39 +598,6 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	check_renamed(mine.renamed);
 }
 
-/* ---- ON CONFLICT ---- */
-
-/* Raises 0A000 for ON CONFLICT (...) on a map. */
-static void
-check_on_conflict(const Query *query)
-{
-	const OnConflictExpr *conflict = query->onConflict;
-	const RangeTblEntry *target;
-
-	if (conflict->action == ONCONFLICT_NOTHING && conflict->arbiterElems == NIL)
-		return;
-	target = rt_fetch(query->resultRelation, query->rtable);
-	if (target->relkind != RELKIND_FOREIGN_TABLE || !sm_relation_is_map(target->relid))
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			 errmsg("ON CONFLICT with a conflict target is not supported on a map"),
-			 errdetail("\"%s\" is a map.", get_rel_name(target->relid)),
-			 conflict->action == ONCONFLICT_NOTHING ?
-				 errhint("Leave the target out: ON CONFLICT DO NOTHING.") :
-				 errhint(
-					 "syncmap.put stores a value whether or not the key is there.")));
-}
-
-static void
-post_parse_analyze(ParseState *pstate, Query *query, JumbleState *jstate)
-{
-	if (prev_post_parse_analyze)
-		prev_post_parse_analyze(pstate, query, jstate);
-	if (query->commandType == CMD_INSERT && query->onConflict != NULL)
-		check_on_conflict(query);
-}
-
 /* Installs the hooks.  Called once, while we are loaded. */
 void
 sm_ddl_init(void)
@@ -645,6 +606,4 @@ sm_ddl_init(void)
 	ProcessUtility_hook = process_utility;
 	prev_object_access_hook = object_access_hook;
 	object_access_hook = object_access;
-	prev_post_parse_analyze = post_parse_analyze_hook;
-	post_parse_analyze_hook = post_parse_analyze;
 }

@@ -6,6 +6,8 @@
 
 #include "nodes/makefuncs.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/ruleutils.h"
 
 #include "fdw.h"
@@ -71,5 +73,15 @@ void
 sm_fdw_explain_modify(ModifyTableState *mtstate, ResultRelInfo *result,
 					  List *fdw_private, int subplan_index, ExplainState *es)
 {
+	const ModifyTable *plan = (const ModifyTable *) mtstate->ps.plan;
+	sm_types types;
+
 	ExplainPropertyText("Effects", "immediate, not undone by ROLLBACK", es);
+	if (plan->onConflictAction != ONCONFLICT_UPDATE)
+		return;
+	sm_types_read(result->ri_RelationDesc, &types);
+	ExplainPropertyText("Conflict Arbiter",
+						get_attname(RelationGetRelid(result->ri_RelationDesc),
+									types.key_column, false),
+						es);
 }

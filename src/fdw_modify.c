@@ -14,7 +14,10 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "access/xact.h"
+#include "commands/trigger.h"
 #include "executor/executor.h"
+#include "executor/instrument.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -24,20 +27,41 @@
 #include "fdw_modify.h"
 #include "options.h"
 #include "row.h"
+#include "seen.h"
+
+/*
+ * How often a row is tried again if code that the statement runs for it changes maps, too.
+ * If that is what gets in the way each time, trying is of no use.
+ */
+#define MOST_OWN_CHANGES 10
 
 typedef struct modify_state
 {
 	Oid relid;
 	sm_types types;
 	sm_call call;
-	bool ignores_conflicts; /* ON CONFLICT DO NOTHING */
-	bool compares;			/* the pair must still be what was read */
-	bool keeps_expiry;		/* an UPDATE leaves it as it is */
-	bool returns;			/* a row that was stored is looked at */
-	TupleDesc desc;			/* of the map's table */
+	ModifyTableState
+		*mtstate; /* NULL: rows come by COPY, or from a partitioned table */
+	OnConflictAction conflict; /* what happens to a row whose key is there */
+	bool compares;			   /* the pair must still be what was read... */
+	bool retries;			   /* ...and if it is not, the row may be looked at again */
+	bool moves_in;			   /* the rows come from an UPDATE of the whole */
+	bool keeps_expiry;		   /* an UPDATE leaves it as it is */
+	bool leaves_expiry;		   /* DO UPDATE does, and knows what it is */
+	bool returns;			   /* a row that was stored is looked at */
+	/* ON CONFLICT DO UPDATE: what ExecInsert is to fire after a row, or NULL; see fire_insert */
+	TriggerDesc *triggers;
+	TriggerDesc *silent;
+	TupleDesc desc; /* of the map's table */
 	AttrNumber
 		*old;		/* where its columns, as they were read, stand in the plan's slot */
 	uint64 room[4]; /* of the old key and value, and of the new value and key */
+	/* what was changed so far, if the statement may come to a key again; or NULL */
+	sm_seen *seen;
+	/* of the row that is being tried */
+	ExprContext *again; /* memory of each try but the first; NULL: there was none yet */
+	uint64 locked;		/* shards, when the pair was read; see sm_pg_locked */
+	int own_changes; /* tries that failed after code of the statement's had run that writes */
 } modify_state;
 
 /* A row's columns, and as bytes. */
@@ -308,20 +332,18 @@ remove_row(modify_state *state, row_bytes old)
 	return call->status;
 }
 
-/* Raises 40001 if the pair is not what was read. */
-static void
-check_unchanged(const modify_state *state, sm_status status)
+/* Raises 40001. */
+static _Noreturn void
+changed_meanwhile(const modify_state *state)
 {
-	if (status == SM_MISMATCH)
-		ereport(
-			ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not change map \"%s\" due to another change of the same key",
-					get_rel_name(state->relid)),
-			 errdetail(
-				 "The key was changed after it was read, by another session or by this statement."),
-			 errhint(
-				 "Try again, or use syncmap.increment or syncmap.compare_and_swap; join each key with one row only.")));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+		 errmsg("could not change map \"%s\" due to another change of the same key",
+				get_rel_name(state->relid)),
+		 errdetail(
+			 "The key was changed after it was read, by another session or by this statement."),
+		 errhint("Try again, or use syncmap.increment or syncmap.compare_and_swap.")));
 }
 
 /* Raises 23505. */
@@ -344,49 +366,187 @@ duplicate_key(const modify_state *state, sm_bytes key)
 }
 
 /*
- * Has a row that is stored show when it expires, as a scan would: to RETURNING, to
- * triggers, and to the checks of views.  In memory of the current context.
+ * Has a row show when it expires, as a scan would, if that is not what it shows.  In memory of
+ * the current context.
  */
 static void
-show_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
+set_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
 {
 	AttrNumber column = state->types.expires_column;
 	TupleDesc desc = slot->tts_tupleDescriptor;
 	Datum *values;
 	bool *nulls;
+	Datum datum;
+	bool isnull;
 
-	if (!state->returns || column == InvalidAttrNumber || expires == SM_KEEP ||
-		expires == SM_LONG_PAST)
+	if (column == InvalidAttrNumber || expires == SM_KEEP || expires == SM_LONG_PAST)
 		return;
 	slot_getallattrs(slot);
+	datum = sm_expiry_datum(&state->types, expires, state->call.ref->has_ttl, &isnull);
+	if (slot->tts_isnull[column - 1] == isnull &&
+		(isnull || slot->tts_values[column - 1] == datum))
+		return;
 	values = palloc(desc->natts * sizeof(Datum));
 	nulls = palloc(desc->natts * sizeof(bool));
 	memcpy(values, slot->tts_values, desc->natts * sizeof(Datum));
 	memcpy(nulls, slot->tts_isnull, desc->natts * sizeof(bool));
-	values[column - 1] = sm_expiry_datum(&state->types, expires,
-										 state->call.ref->has_ttl, &nulls[column - 1]);
+	values[column - 1] = datum;
+	nulls[column - 1] = isnull;
 	ExecForceStoreHeapTuple(heap_form_tuple(desc, values, nulls), slot, false);
+}
+
+/* The same of a row that is stored, for RETURNING, triggers, and the checks of views. */
+static void
+show_expiry(const modify_state *state, TupleTableSlot *slot, int64 expires)
+{
+	if (state->returns)
+		set_expiry(state, slot, expires);
+}
+
+/* Raises 23514 if the map is a partition, and the row belongs to another one. */
+static void
+check_bounds(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
+{
+	if (result->ri_RelationDesc->rd_rel->relispartition)
+		ExecPartitionCheck(result, slot, estate, true);
 }
 
 /*
  * What PostgreSQL would find out when the row is stored already, about the row as it is
- * going to be stored.  False if syncmap.enabled is off.  Raises 23514 if the map is a
- * partition, and the row belongs to another one; 44000 if a view does not let the row in.
+ * going to be stored.  False if syncmap.enabled is off.  Raises 44000 if a view does not
+ * let the row in, and 42501 if a policy of the table does not that the map is a partition of:
+ * PostgreSQL leaves that out for foreign tables.
  */
 static bool
-check_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, bool is_new)
+check_view(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, bool is_new)
 {
 	modify_state *state = result->ri_FdwState;
 
-	if (result->ri_RelationDesc->rd_rel->relispartition)
-		ExecPartitionCheck(result, slot, estate, true);
 	if (result->ri_WithCheckOptions == NIL)
 		return true;
 	if (!begin(state))
 		return false;
 	show_expiry(state, slot, new_row(state, slot, is_new).expires);
+	ExecWithCheckOptions(is_new && !state->moves_in ? WCO_RLS_INSERT_CHECK :
+													  WCO_RLS_UPDATE_CHECK,
+						 result, slot, estate);
 	ExecWithCheckOptions(WCO_VIEW_CHECK, result, slot, estate);
 	return true;
+}
+
+/* Both. */
+static bool
+check_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot, bool is_new)
+{
+	check_bounds(estate, result, slot);
+	return check_view(estate, result, slot, is_new);
+}
+
+/* ---- a row is tried again ---- */
+
+/*
+ * Makes a row ready to be tried again.  What a try leaves in memory goes with the next one,
+ * so that many take no more than one: from now on the executor's memory for a row is
+ * another one, which is not the one that the row came in.
+ */
+static void
+begin_again(modify_state *state, EState *estate)
+{
+	CHECK_FOR_INTERRUPTS();
+	if (state->again == NULL)
+		state->again = CreateExprContext(estate);
+	ResetExprContext(state->again);
+	if (state->mtstate->ps.ps_ExprContext != NULL)
+		ResetExprContext(state->mtstate->ps.ps_ExprContext);
+	estate->es_per_tuple_exprcontext = state->again;
+	MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+}
+
+/*
+ * A pair is about to be stored, if it is still what was read.  If the statement has run
+ * code that writes since, that may be what changes the pair, and would each time.
+ */
+static void
+count_own_change(modify_state *state)
+{
+	if (sm_pg_locked != state->locked)
+		state->own_changes++;
+}
+
+/* The pair of a key, in memory of its own.  SM_FOUND, or SM_ABSENT. */
+static sm_status
+read_pair(modify_state *state, sm_bytes key, row_bytes *pair)
+{
+	sm_call *call = &state->call;
+	char *copy = palloc(key.len);
+
+	memcpy(copy, key.data, key.len);
+	pair->key = (sm_bytes) {copy, key.len};
+	while (!sm_call_done(call,
+						 sm_get_expiry(&call->ref->map, key, &call->value,
+									   &pair->expires)))
+		;
+	state->locked = sm_pg_locked;
+	if (call->status != SM_FOUND)
+		return call->status;
+	copy = call->value.data;
+	if (copy == sm_scratch)
+		copy = memcpy(palloc(call->value.len), copy, call->value.len);
+	pair->value = (sm_bytes) {copy, call->value.len};
+	return SM_FOUND;
+}
+
+/* Fills a slot with the row of a pair, as a scan would. */
+static void
+fill_slot(const modify_state *state, TupleTableSlot *slot, const row_bytes *pair)
+{
+	sm_row row = {.key = pair->key, .value = pair->value, .expires = pair->expires};
+
+	ExecClearTuple(slot);
+	memset(slot->tts_isnull, true, slot->tts_tupleDescriptor->natts * sizeof(bool));
+	sm_fill_row(&state->types, state->desc, &row, true, state->call.ref->has_ttl,
+				slot->tts_values, slot->tts_isnull);
+	ExecStoreVirtualTuple(slot);
+	slot->tts_tableOid = state->relid;
+}
+
+/*
+ * The row of a pair that is not what was read, if the statement is still about it: as its
+ * plan gives it now, and in ri_oldTupleSlot, for an UPDATE.  This is what PostgreSQL does
+ * to a table's row in READ COMMITTED.  NULL if it is gone, or does not qualify any more.
+ *
+ * Errors: 40001 the row can't be looked at again, or not in this transaction.
+ */
+static TupleTableSlot *
+look_again(modify_state *state, EState *estate, ResultRelInfo *result,
+		   TupleTableSlot *plan_slot)
+{
+	EPQState *epq = &state->mtstate->mt_epqstate;
+	Relation relation = result->ri_RelationDesc;
+	TupleTableSlot *input;
+	row_bytes pair;
+	MemoryContext old;
+
+	if (!state->retries || IsolationUsesXactSnapshot() ||
+		state->own_changes > MOST_OWN_CHANGES)
+		changed_meanwhile(state);
+	begin_again(state, estate);
+	if (!begin(state) ||
+		read_pair(state, old_row(state, plan_slot).key, &pair) != SM_FOUND)
+		return NULL;
+	input = EvalPlanQualSlot(epq, relation, result->ri_RangeTableIndex);
+	fill_slot(state, input, &pair);
+	if (state->mtstate->operation == CMD_UPDATE)
+		fill_slot(state, result->ri_oldTupleSlot, &pair);
+
+	/* what it makes at its first call stays */
+	old = MemoryContextSwitchTo(estate->es_query_cxt);
+	plan_slot = EvalPlanQual(epq, relation, result->ri_RangeTableIndex, input);
+	MemoryContextSwitchTo(old);
+	/* never, see sm_fdw_add_update_targets: it would be empty, whatever was found */
+	if (plan_slot == input)
+		changed_meanwhile(state);
+	return TupIsNull(plan_slot) ? NULL : plan_slot;
 }
 
 /* ---- what the executor calls ---- */
@@ -400,6 +560,45 @@ returns_rows(const ResultRelInfo *result)
 	return result->ri_projectReturning != NULL || result->ri_WithCheckOptions != NIL ||
 		(triggers != NULL &&
 		 (triggers->trig_insert_after_row || triggers->trig_update_after_row));
+}
+
+/*
+ * May a row be looked at again if its pair is not what was read, as far as its plan goes?
+ * Not if row triggers have seen it as it was, or will be told so; nor if the key is set, and
+ * the pair stands somewhere else by then.
+ */
+static bool
+may_look_again(const modify_state *state, const ResultRelInfo *result,
+			   const ModifyTable *plan, int number)
+{
+	const TriggerDesc *triggers = result->ri_TrigDesc;
+
+	if (plan->operation == CMD_DELETE)
+		return triggers == NULL ||
+			!(triggers->trig_delete_before_row || triggers->trig_delete_after_row);
+	return (triggers == NULL ||
+			!(triggers->trig_update_before_row || triggers->trig_update_after_row)) &&
+		!list_member_int(list_nth(plan->updateColnosLists, number),
+						 state->types.key_column);
+}
+
+/* Prepares for ON CONFLICT DO UPDATE. */
+static void
+begin_upsert(modify_state *state, const ResultRelInfo *result, const ModifyTable *plan)
+{
+	TriggerDesc *triggers = result->ri_TrigDesc;
+
+	state->compares = true;
+	state->seen = sm_seen_make();
+	state->leaves_expiry =
+		!list_member_int(plan->onConflictCols, state->types.expires_column) &&
+		(triggers == NULL || !triggers->trig_update_before_row);
+	if (triggers == NULL || !triggers->trig_insert_after_row)
+		return;
+	state->triggers = triggers;
+	state->silent = palloc(sizeof(TriggerDesc));
+	*state->silent = *triggers;
+	state->silent->trig_insert_after_row = false;
 }
 
 /* Finds the columns of the row that was read among those of the plan. */
@@ -429,14 +628,21 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 	if (eflags & EXEC_FLAG_EXPLAIN_ONLY)
 		return;
 	result->ri_FdwState = state = make_state(result->ri_RelationDesc);
-	state->ignores_conflicts = plan->onConflictAction == ONCONFLICT_NOTHING;
+	state->mtstate = mtstate;
+	state->conflict = plan->onConflictAction;
 	state->returns = plan->returningLists != NIL || plan->withCheckOptionLists != NIL ||
 		returns_rows(result);
 	state->compares = intVal(list_nth(fdw_private, SM_MODIFY_COMPARES)) != 0;
 	state->keeps_expiry = intVal(list_nth(fdw_private, SM_MODIFY_KEEPS_EXPIRY)) != 0;
+	if (state->conflict == ONCONFLICT_UPDATE)
+		begin_upsert(state, result, plan);
 	if (plan->operation == CMD_INSERT)
 		return;
 
+	state->retries = intVal(list_nth(fdw_private, SM_MODIFY_RETRIES)) != 0 &&
+		may_look_again(state, result, plan, subplan_index);
+	if (intVal(list_nth(fdw_private, SM_MODIFY_REPEATS)) != 0)
+		state->seen = sm_seen_make();
 	find_old_columns(state, outerPlanState(mtstate)->plan->targetlist);
 }
 
@@ -457,8 +663,8 @@ begin_insert(ModifyTableState *mtstate, ResultRelInfo *result)
 						RelationGetRelationName(result->ri_RelationDesc)),
 				 errhint("Delete the rows, and insert them anew.")));
 	state = make_state(result->ri_RelationDesc);
-	state->ignores_conflicts =
-		plan != NULL && plan->onConflictAction == ONCONFLICT_NOTHING;
+	state->conflict = plan != NULL ? plan->onConflictAction : ONCONFLICT_NONE;
+	state->moves_in = plan != NULL && plan->operation == CMD_UPDATE;
 	state->returns = returns_rows(result);
 	result->ri_FdwState = state;
 }
@@ -477,21 +683,11 @@ insert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 		show_expiry(state, slot, row.expires);
 		return true;
 	}
-	if (!state->ignores_conflicts)
+	if (state->conflict == ONCONFLICT_NONE)
 		duplicate_key(state, row.key);
+	if (state->mtstate != NULL)
+		InstrCountTuples2(&state->mtstate->ps, 1);
 	return false;
-}
-
-/* What a row needs on its way is of its own memory: a statement may have millions. */
-static TupleTableSlot *
-exec_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
-			TupleTableSlot *plan_slot)
-{
-	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-	bool done = insert_row(estate, result, slot);
-
-	MemoryContextSwitchTo(old);
-	return done ? slot : NULL;
 }
 
 /* The key changes: the new one first, so that nothing is lost. */
@@ -511,7 +707,216 @@ move(modify_state *state, row_bytes old, row_bytes row)
 	return status;
 }
 
+/* ---- ON CONFLICT DO UPDATE ---- */
+
+/* Raises 21000, as PostgreSQL does. */
+static _Noreturn void
+second_time(void)
+{
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_CARDINALITY_VIOLATION),
+		 errmsg("%s command cannot affect row a second time", "ON CONFLICT DO UPDATE"),
+		 errhint(
+			 "Ensure that no rows proposed for insertion within the same command have duplicate constrained values.")));
+}
+
+/*
+ * ExecInsert fires the triggers after an INSERT of whatever row it gets back: those of a row
+ * that was updated are another desc, which has none.
+ */
+static void
+fire_insert(const modify_state *state, ResultRelInfo *result, bool inserted)
+{
+	if (state->triggers != NULL)
+		result->ri_TrigDesc = inserted ? state->triggers : state->silent;
+}
+
+/* The row in a slot as a tuple, for triggers; the slot keeps it. */
+static HeapTuple
+tuple_of(TupleTableSlot *slot)
+{
+	bool is_copy;
+
+	return ExecFetchSlotHeapTuple(slot, true, &is_copy);
+}
+
+/*
+ * Runs the triggers before an UPDATE of the row in oc_Existing.  False if one of them does not
+ * want it.  They may run again, if the pair changes meanwhile.
+ */
 static bool
+fire_before_update(modify_state *state, EState *estate, ResultRelInfo *result,
+				   TupleTableSlot *slot)
+{
+	MemoryContext old;
+	bool goes_on;
+
+	if (result->ri_TrigDesc == NULL || !result->ri_TrigDesc->trig_update_before_row)
+		return true;
+	/* a trigger's function stays for the statement */
+	old = MemoryContextSwitchTo(estate->es_query_cxt);
+	ExecMaterializeSlot(slot);
+	goes_on = sm_before_update(estate, &state->mtstate->mt_epqstate, result,
+							   tuple_of(result->ri_onConflict->oc_Existing), slot);
+	MemoryContextSwitchTo(old);
+	return goes_on;
+}
+
+/*
+ * The row in oc_Existing as the statement sets it; NULL if it leaves it as it is.  Runs code
+ * of users.
+ */
+static TupleTableSlot *
+set_row(modify_state *state, EState *estate, ResultRelInfo *result,
+		TupleTableSlot *excluded)
+{
+	OnConflictSetState *conflict = result->ri_onConflict;
+	ExprContext *econtext = conflict->oc_ProjInfo->pi_exprContext;
+	TupleTableSlot *slot;
+
+	econtext->ecxt_scantuple = conflict->oc_Existing;
+	econtext->ecxt_innertuple = excluded;
+	econtext->ecxt_outertuple = NULL;
+	if (result->ri_WithCheckOptions != NIL)
+		ExecWithCheckOptions(SM_WCO_VIEW_CONFLICT, result, conflict->oc_Existing,
+							 estate);
+	if (!ExecQual(conflict->oc_WhereClause, econtext))
+	{
+		InstrCountFiltered1(&state->mtstate->ps, 1);
+		return NULL;
+	}
+	slot = ExecProject(conflict->oc_ProjInfo);
+	slot->tts_tableOid = state->relid;
+	if (!fire_before_update(state, estate, result, slot) ||
+		!check_row(estate, result, slot, false))
+		return NULL;
+	return slot;
+}
+
+static bool
+same_bytes(sm_bytes a, sm_bytes b)
+{
+	return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+/*
+ * Does to the pair of a row's key what the statement says: *stored is the row as it is now, or
+ * NULL if it was left as it is.  False if the pair is not what it was: to be tried again.
+ *
+ * Errors: 21000 the statement has stored this key; 23505 it would get a key that is there.
+ */
+static bool
+update_pair(modify_state *state, EState *estate, ResultRelInfo *result,
+			TupleTableSlot *excluded, row_bytes old, TupleTableSlot **stored)
+{
+	TupleTableSlot *existing = result->ri_onConflict->oc_Existing;
+	row_bytes row;
+	sm_status status;
+
+	if (sm_seen_has(state->seen, old.key))
+		second_time();
+	fill_slot(state, existing, &old);
+	*stored = set_row(state, estate, result, excluded);
+	if (*stored != NULL && !begin(state))
+		*stored = NULL;
+	if (*stored == NULL)
+		return true;
+	row = new_row(state, *stored, false);
+	if (state->leaves_expiry && state->types.expires_column != InvalidAttrNumber)
+		row.expires = old.expires;
+	count_own_change(state);
+	if (same_bytes(old.key, row.key))
+		status = replace(state, old, row);
+	else
+		status = move(state, old, row);
+	if (status != SM_FOUND)
+		return false;
+	sm_seen_add(state->seen, row.key);
+	show_expiry(state, *stored, row.expires);
+	if (result->ri_TrigDesc != NULL && result->ri_TrigDesc->trig_update_after_row)
+		ExecARUpdateTriggers(estate, result, NULL, NULL, NULL, tuple_of(existing),
+							 *stored, NIL, NULL, false);
+	return true;
+}
+
+/* Stores a row whose key was not there.  False if it is, or syncmap.enabled is off. */
+static bool
+insert_pair(modify_state *state, EState *estate, ResultRelInfo *result,
+			TupleTableSlot *slot)
+{
+	row_bytes row;
+
+	if (!check_view(estate, result, slot, true) || !begin(state))
+		return false;
+	row = new_row(state, slot, true);
+	if (insert(state, row) != SM_ABSENT)
+		return false;
+	sm_seen_add(state->seen, row.key);
+	show_expiry(state, slot, row.expires);
+	return true;
+}
+
+/*
+ * Stores a row, or updates the one that is there, whichever it is at one moment: if somebody
+ * else gets in between, all is looked at again.  Returns the row as it is stored, or NULL.
+ */
+static TupleTableSlot *
+upsert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
+{
+	modify_state *state = result->ri_FdwState;
+	TupleTableSlot *stored = NULL;
+	row_bytes row;
+	row_bytes old;
+
+	state->own_changes = 0;
+	check_bounds(estate, result, slot);
+	if (!begin(state))
+		return NULL;
+	/* EXCLUDED is what would be stored, and the slot is not changed in a try's memory */
+	set_expiry(state, slot, new_row(state, slot, true).expires);
+	do
+	{
+		row = new_row(state, slot, true);
+		/* it would be new to this transaction, and is not to be stored */
+		if (sm_is_noted(state->relid, row.key))
+			(void) sm_call_done(&state->call, SM_WATCHED);
+		if (read_pair(state, row.key, &old) != SM_FOUND)
+		{
+			if (insert_pair(state, estate, result, slot))
+			{
+				fire_insert(state, result, true);
+				return slot;
+			}
+		}
+		else if (update_pair(state, estate, result, slot, old, &stored))
+		{
+			fire_insert(state, result, false);
+			InstrCountTuples2(&state->mtstate->ps, 1);
+			return stored;
+		}
+		if (state->own_changes > MOST_OWN_CHANGES)
+			changed_meanwhile(state);
+		begin_again(state, estate);
+	} while (begin(state));
+	return NULL;
+}
+
+/* ---- UPDATE and DELETE ---- */
+
+/*
+ * Has this statement changed the pair of the row before?  A join may come to it again; as a
+ * table's row it is changed once, and what comes later is left out.
+ */
+static bool
+changed_before(modify_state *state, TupleTableSlot *plan_slot)
+{
+	return state->seen != NULL && begin(state) &&
+		sm_seen_has(state->seen, old_row(state, plan_slot).key);
+}
+
+/* Returns the row as it is stored, or NULL if there is nothing to be done. */
+static TupleTableSlot *
 update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 		   TupleTableSlot *plan_slot)
 {
@@ -520,32 +925,35 @@ update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 	row_bytes row;
 	sm_status status;
 
-	if (!check_row(estate, result, slot, false) || !begin(state))
-		return false;
-	old = old_row(state, plan_slot);
-	refine_expiry(state, &old);
-	row = new_row(state, slot, false);
-	if (old.key.len != row.key.len ||
-		memcmp(old.key.data, row.key.data, row.key.len) != 0)
-		status = move(state, old, row);
-	else
-		status = replace(state, old, row);
-	check_unchanged(state, status);
-	if (status != SM_FOUND)
-		return false;
+	state->own_changes = 0;
+	state->locked = sm_pg_locked;
+	for (;;)
+	{
+		if (changed_before(state, plan_slot) ||
+			!check_row(estate, result, slot, false) || !begin(state))
+			return NULL;
+		old = old_row(state, plan_slot);
+		refine_expiry(state, &old);
+		row = new_row(state, slot, false);
+		count_own_change(state);
+		if (same_bytes(old.key, row.key))
+			status = replace(state, old, row);
+		else
+			status = move(state, old, row);
+		if (status == SM_FOUND)
+			break;
+		if (status != SM_MISMATCH)
+			return NULL;
+		plan_slot = look_again(state, estate, result, plan_slot);
+		if (plan_slot == NULL)
+			return NULL;
+		slot = ExecGetUpdateNewTuple(result, plan_slot, result->ri_oldTupleSlot);
+		slot->tts_tableOid = state->relid;
+	}
+	if (state->seen != NULL)
+		sm_seen_add(state->seen, old.key);
 	show_expiry(state, slot, row.expires);
-	return true;
-}
-
-static TupleTableSlot *
-exec_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
-			TupleTableSlot *plan_slot)
-{
-	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-	bool done = update_row(estate, result, slot, plan_slot);
-
-	MemoryContextSwitchTo(old);
-	return done ? slot : NULL;
+	return slot;
 }
 
 /* Fills the slot with the row that was read, for RETURNING. */
@@ -558,30 +966,83 @@ return_old_row(const modify_state *state, TupleTableSlot *slot,
 	ExecStoreVirtualTuple(slot);
 }
 
-static bool
-delete_row(modify_state *state, TupleTableSlot *plan_slot)
+/* Returns the row that was removed, as the plan gives it, or NULL. */
+static TupleTableSlot *
+delete_row(EState *estate, ResultRelInfo *result, TupleTableSlot *plan_slot)
 {
+	modify_state *state = result->ri_FdwState;
 	row_bytes old;
 	sm_status status;
 
-	if (!begin(state))
-		return false;
-	old = old_row(state, plan_slot);
-	refine_expiry(state, &old);
-	status = remove_row(state, old);
-	check_unchanged(state, status);
-	return status == SM_FOUND;
+	state->own_changes = 0;
+	state->locked = sm_pg_locked;
+	for (;;)
+	{
+		if (changed_before(state, plan_slot) || !begin(state))
+			return NULL;
+		old = old_row(state, plan_slot);
+		refine_expiry(state, &old);
+		count_own_change(state);
+		status = remove_row(state, old);
+		if (status == SM_FOUND)
+			break;
+		if (status != SM_MISMATCH)
+			return NULL;
+		plan_slot = look_again(state, estate, result, plan_slot);
+		if (plan_slot == NULL)
+			return NULL;
+	}
+	if (state->seen != NULL)
+		sm_seen_add(state->seen, old.key);
+	return plan_slot;
+}
+
+/* ---- what the executor calls for a row ---- */
+
+/*
+ * What a row needs on its way is of its own memory: a statement may have millions.
+ */
+static TupleTableSlot *
+exec_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+			TupleTableSlot *plan_slot)
+{
+	const modify_state *state = result->ri_FdwState;
+	ExprContext *context = GetPerTupleExprContext(estate);
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	if (state->conflict == ONCONFLICT_UPDATE)
+		slot = upsert_row(estate, result, slot);
+	else if (!insert_row(estate, result, slot))
+		slot = NULL;
+	estate->es_per_tuple_exprcontext = context;
+	MemoryContextSwitchTo(old);
+	return slot;
+}
+
+static TupleTableSlot *
+exec_update(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
+			TupleTableSlot *plan_slot)
+{
+	ExprContext *context = GetPerTupleExprContext(estate);
+	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
+
+	slot = update_row(estate, result, slot, plan_slot);
+	estate->es_per_tuple_exprcontext = context;
+	MemoryContextSwitchTo(old);
+	return slot;
 }
 
 static TupleTableSlot *
 exec_delete(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 			TupleTableSlot *plan_slot)
 {
+	ExprContext *context = GetPerTupleExprContext(estate);
 	MemoryContext old = MemoryContextSwitchTo(GetPerTupleMemoryContext(estate));
-	bool done = delete_row(result->ri_FdwState, plan_slot);
 
+	plan_slot = delete_row(estate, result, plan_slot);
+	estate->es_per_tuple_exprcontext = context;
 	MemoryContextSwitchTo(old);
-	if (!done)
+	if (plan_slot == NULL)
 		return NULL;
 	return_old_row(result->ri_FdwState, slot, plan_slot);
 	return slot;

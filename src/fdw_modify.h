@@ -20,7 +20,9 @@
 typedef enum sm_modify_item
 {
 	SM_MODIFY_COMPARES,
-	SM_MODIFY_KEEPS_EXPIRY
+	SM_MODIFY_KEEPS_EXPIRY,
+	SM_MODIFY_REPEATS, /* the statement may come to a row again */
+	SM_MODIFY_RETRIES  /* looking at a row again looks at all that was looked at */
 } sm_modify_item;
 
 /* fdw_modify_plan.c */

@@ -11,6 +11,7 @@
 #include "access/sysattr.h"
 #include "access/table.h"
 #include "access/transam.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_proc.h"
 #include "catalog/pg_type.h"
 #include "nodes/makefuncs.h"
@@ -24,14 +25,18 @@
 
 #include "fdw_modify.h"
 
-/* AddForeignUpdateTargets: the row as it was read, all columns. */
+/*
+ * AddForeignUpdateTargets: the row as it was read, all columns.  In another order than the row
+ * has, so that what the plan gives is never the slot of the scan itself: EvalPlanQual empties
+ * that one before it hands out what came of it.
+ */
 void
 sm_fdw_add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *target_rte,
 						  Relation relation)
 {
 	TupleDesc desc = RelationGetDescr(relation);
 
-	for (int i = 0; i < desc->natts; i++)
+	for (int i = desc->natts - 1; i >= 0; i--)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
@@ -220,6 +225,74 @@ must_compare(PlannerInfo *root, const ModifyTable *plan, Index rtindex, int numb
 	return looks_at_pairs(root, rtindex, types->key_column);
 }
 
+/* What may_read looks for. */
+typedef struct sought_map
+{
+	Oid relid;
+	bool has_parents; /* a query of another table may read it */
+} sought_map;
+
+/* May a part of a query look at a map, by a query or by a function? */
+static bool
+may_read(Node *node, void *map)
+{
+	const sought_map *sought = map;
+
+	if (node == NULL)
+		return false;
+	if (IsA(node, RangeTblEntry))
+	{
+		const RangeTblEntry *rte = (const RangeTblEntry *) node;
+
+		return rte->rtekind == RTE_RELATION &&
+			(rte->relid == sought->relid ||
+			 (sought->has_parents && rte->inh && has_subclass(rte->relid)));
+	}
+	if (IsA(node, Query))
+		return query_tree_walker((Query *) node, may_read, map,
+								 QTW_EXAMINE_RTES_BEFORE);
+	if ((IsA(node, FuncExpr) &&
+		 may_cast(((FuncExpr *) node)->funcid, ((FuncExpr *) node)->args)) ||
+		(IsA(node, OpExpr) &&
+		 may_cast(get_opcode(((OpExpr *) node)->opno), ((OpExpr *) node)->args)))
+		return true;
+	return check_functions_in_node(node, may_look, NULL) ||
+		expression_tree_walker(node, may_read, map);
+}
+
+/*
+ * Is the pair of a row read by nothing that stays as it is when the row is looked at again?
+ * Its columns, and functions, are evaluated anew then.  What is joined is not, nor are most
+ * queries in the statement: none of these may have read the pair.
+ */
+static bool
+reads_pair_once(PlannerInfo *root, Index rtindex)
+{
+	Oid relid = planner_rt_fetch(rtindex, root)->relid;
+	sought_map map = {relid, has_superclass(relid)};
+	Index index = 0;
+	ListCell *cell;
+
+	foreach (cell, root->parse->rtable)
+	{
+		RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		index++;
+		/* a tree's tables stand here themselves */
+		if (index != rtindex &&
+			(rte->rtekind == RTE_RELATION ?
+				 rte->relid == relid :
+				 range_table_entry_walker(rte, may_read, &map, 0)))
+			return false;
+	}
+	foreach (cell, root->glob->subroots)
+	{
+		if (may_read((Node *) lfirst_node(PlannerInfo, cell)->parse, &map))
+			return false;
+	}
+	return true;
+}
+
 /* PlanForeignModify: see sm_modify_item. */
 List *
 sm_fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
@@ -227,6 +300,9 @@ sm_fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 {
 	bool compares = false;
 	bool keeps_expiry = false;
+	bool retries = false;
+	bool repeats =
+		plan->operation != CMD_INSERT && bms_num_members(root->all_baserels) > 1;
 	List *items = NIL;
 
 	if (plan->operation != CMD_INSERT)
@@ -241,8 +317,11 @@ sm_fdw_plan_modify(PlannerInfo *root, ModifyTable *plan, Index resultRelation,
 			types.expires_column != InvalidAttrNumber &&
 			!list_member_int(list_nth(plan->updateColnosLists, subplan_index),
 							 types.expires_column);
+		retries = compares && reads_pair_once(root, resultRelation);
 		table_close(relation, NoLock);
 	}
 	items = lappend(items, makeInteger(compares));
-	return lappend(items, makeInteger(keeps_expiry));
+	items = lappend(items, makeInteger(keeps_expiry));
+	items = lappend(items, makeInteger(repeats));
+	return lappend(items, makeInteger(retries));
 }

@@ -36,6 +36,7 @@ typedef struct sm_port_shared
 } sm_port_shared;
 
 sm_engine sm_pg_engine;
+uint64 sm_pg_locked = 0;
 
 static sm_port_shared *shared;
 static LWLockPadded *shard_locks;
@@ -160,6 +161,7 @@ sm_port_now(void)
 void
 sm_port_lock_exclusive(uint32_t shard)
 {
+	sm_pg_locked++;
 	LWLockAcquire(&shard_locks[shard].lock, LW_EXCLUSIVE);
 }
 

@@ -13,6 +13,9 @@
 /* This process' engine; all zeroes unless the library was preloaded. */
 extern sm_engine sm_pg_engine;
 
+/* How often this process has locked a shard as whoever writes there does. */
+extern uint64 sm_pg_locked;
+
 static inline bool
 sm_pg_loaded(void)
 {

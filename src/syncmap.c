@@ -12,6 +12,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 
+#include "conflict.h"
 #include "ddl.h"
 #include "ended.h"
 #include "guc.h"
@@ -70,6 +71,7 @@ _PG_init(void)
 	sm_guc_init();
 	sm_lifecycle_init();
 	sm_ddl_init();
+	sm_conflict_init();
 	sm_noted_init();
 	sm_lease_init();
 	sm_wal_init();
