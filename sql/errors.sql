@@ -74,7 +74,7 @@ SELECT to_regclass('tab');
 -- a map's columns, at creation and when they are altered
 SELECT attempt($$CREATE FOREIGN TABLE wrong () SERVER syncmap$$);
 SELECT attempt($$CREATE FOREIGN TABLE wrong (key numeric, value integer) SERVER syncmap$$);
-SELECT attempt($$CREATE FOREIGN TABLE wrong (key varchar, value integer) SERVER syncmap$$);
+SELECT attempt($$CREATE FOREIGN TABLE wrong (key name, value integer) SERVER syncmap$$);
 SELECT attempt($$CREATE FOREIGN TABLE wrong (key text, value text CHECK (value <> '')) SERVER syncmap$$);
 SELECT attempt($$CREATE FOREIGN TABLE wrong (key text, value text GENERATED ALWAYS AS (key) STORED) SERVER syncmap$$);
 SELECT attempt($$SELECT syncmap.create('wrong', key_type => 'numeric')$$);

@@ -112,7 +112,7 @@ SELECT count(*) FROM numbers WHERE key >= -10000000000 AND key <= -499;
 SELECT count(*) FROM numbers WHERE key < -10000000000;
 SELECT count(*) FROM numbers WHERE key > NULL;
 EXPLAIN (COSTS OFF) SELECT key FROM uuids WHERE key < '10000000-0000-0000-0000-000000000000' ORDER BY key;
--- no range: no order is kept, or it is not that of the bytes
+-- no range: no order is kept, or it is not that of the bytes (but a prefix is one of bytes)
 EXPLAIN (COSTS OFF) SELECT key FROM plain WHERE key > 'k998' ORDER BY key;
 SELECT key FROM plain WHERE key > 'k998' ORDER BY key;
 EXPLAIN (COSTS OFF) SELECT key FROM sorted WHERE key || '' > 'k998' ORDER BY key || '';

@@ -73,8 +73,7 @@ sm_args_resolve(sm_args *args, sm_entry entry)
 	args->call->ref = ref;
 	args->site = NULL;
 	args->many = false;
-	if (entry == SM_TEXT_ENTRY && ref->types.key_type == TEXTOID &&
-		ref->types.value_type == TEXTOID)
+	if (entry == SM_TEXT_ENTRY && sm_is_text(&ref->types))
 	{
 		/* a statement that uses two maps in turn finds them here */
 		if (ref != last)
@@ -188,7 +187,7 @@ sm_site_key(sm_args *args, Datum key)
 		site->key = NULL;
 		site->key_as_is = false;
 		site->key = sm_argument_input(site->relid, "key", from, site->types.key_type,
-									  -1, site->context);
+									  site->types.key_typmod, site->context);
 		site->key_from = from;
 		site->key_as_is = sm_input_is_none(site->key);
 	}

@@ -32,7 +32,7 @@
 #include "types.h"
 
 #define KEY_HINT \
-	"A key is of type text, bytea, integer, bigint, or uuid; the column option key 'true' says which column it is."
+	"A key is of type text, varchar, char, bytea, smallint, integer, bigint, uuid, date, timestamp, or timestamptz; the column option key 'true' says which column it is."
 #define EXPIRES_HINT \
 	"A column that says when a key expires is a timestamp with or without time zone, with the option expires 'true'; or a bigint since 1970, with expires 'ms' or expires 's'. With expires 'false' it is a value."
 

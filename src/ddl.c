@@ -7,6 +7,9 @@
  * cannot honour is an error there and then, and not at its first use.  Which relations
  * a statement has created or altered is told by the object-access hook, by OID: a name
  * may lead to another one afterwards, and only those are locked.
+ *
+ * A map that is to be ordered has its keys in the order of their bytes, so a key column of
+ * it whose statement names no collation gets the one with that order, "C".
  */
 #include "compat.h"
 
@@ -17,12 +20,16 @@
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_foreign_table.h"
+#include "commands/defrem.h"
 #include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
+#include "parser/parse_type.h"
 #include "tcop/utility.h"
+#include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
@@ -114,19 +121,43 @@ notice_shards(Relation rel, const sm_registration *entry, const sm_map *map)
 static void
 warn_collation(Relation rel, const sm_types *types)
 {
+	const FormData_pg_attribute *key =
+		TupleDescAttr(RelationGetDescr(rel), types->key_column - 1);
+	const char *type;
 	sm_options options;
-	Oid collation =
-		TupleDescAttr(RelationGetDescr(rel), types->key_column - 1)->attcollation;
 
 	sm_options_parse(GetForeignTable(RelationGetRelid(rel))->options, &options);
-	if (options.ordered && !sm_is_byte_order(collation))
-		ereport(WARNING,
-				(errmsg("the order of map \"%s\" is not that of its keys' collation",
-						RelationGetRelationName(rel)),
-				 errdetail(
-					 "A query with bounds on the key, or ordered by it, sorts the "
-					 "whole map each time."),
-				 errhint("Declare the column as: key text COLLATE \"C\"")));
+	if (!options.ordered || sm_is_byte_order(key->attcollation))
+		return;
+	type = format_type_with_typemod(key->atttypid, key->atttypmod);
+	ereport(WARNING,
+			(errmsg("the order of map \"%s\" is not that of its keys' collation",
+					RelationGetRelationName(rel)),
+			 errdetail("A query with bounds on the key, or ordered by it, sorts the "
+					   "whole map each time, unless it says COLLATE \"C\"."),
+			 key->attinhcount > 0 ?
+				 errhint("Declare the column, where it is inherited from, as: %s %s "
+						 "COLLATE \"C\"",
+						 quote_identifier(NameStr(key->attname)), type) :
+				 errhint("Use: ALTER FOREIGN TABLE %s ALTER COLUMN %s TYPE %s COLLATE "
+						 "\"C\"",
+						 quote_qualified_identifier(get_namespace_name(
+														RelationGetNamespace(rel)),
+													RelationGetRelationName(rel)),
+						 quote_identifier(NameStr(key->attname)), type)));
+}
+
+/* Says that a key's column has a collation that its statement did not name. */
+static void
+notice_collation(Relation rel, const sm_types *types)
+{
+	ereport(NOTICE,
+			(errmsg("column \"%s\" of map \"%s\" has the collation \"C\"",
+					get_attname(RelationGetRelid(rel), types->key_column, false),
+					RelationGetRelationName(rel)),
+			 errdetail(
+				 "A map that is ordered keeps its keys in the order of their bytes."),
+			 errhint("Write COLLATE if it is to be another one.")));
 }
 
 /*
@@ -170,12 +201,26 @@ check_logging(Relation rel, bool was_logged)
 	sm_watch_logging_changed(RelationGetRelid(rel), was_logged);
 }
 
-/*
- * Looks at what has been created or altered, if it is a map; options: its options, too;
- * was_logged: it had wal_invalidation before.
- */
+/* What a statement that is under way has created or altered so far. */
+typedef struct altered_relations
+{
+	Oid target;		 /* of ALTER TABLE, by its name before that ran */
+	List *relids;	 /* of tables of all kinds */
+	List *truncated; /* tables, by TRUNCATE */
+	List *renamed;	 /* other objects, of ObjectAddress */
+	List *optioned;	 /* maps whose options are altered */
+	List *logged;	 /* those that had wal_invalidation before */
+	MemoryContext context;
+	bool options;	/* those of foreign tables, too */
+	bool collation; /* that of a column, perhaps */
+	bool collated;	/* the key's, which the statement did not name */
+} altered_relations;
+
+static altered_relations *altered = NULL; /* NULL: nobody asks */
+
+/* Looks at what a statement has created or altered, if it is a map. */
 static void
-check_map(Oid relid, bool options, bool was_logged)
+check_map(Oid relid, const altered_relations *these)
 {
 	/* the statement has locked it, so this waits for nobody */
 	Relation rel = try_relation_open(relid, AccessShareLock);
@@ -188,11 +233,14 @@ check_map(Oid relid, bool options, bool was_logged)
 	{
 		sm_types_read(rel, &types);
 		check_constraints(rel);
-		if (options)
-		{
+		if (these->options || these->collation)
 			warn_collation(rel, &types);
+		if (these->collated)
+			notice_collation(rel, &types);
+		if (these->options)
+		{
 			check_loader(rel, &types);
-			check_logging(rel, was_logged);
+			check_logging(rel, list_member_oid(these->logged, relid));
 		}
 		if (sm_registry_find(MyDatabaseId, relid, &entry) &&
 			entry.rowtype == rel->rd_rel->reltype)
@@ -206,21 +254,6 @@ check_map(Oid relid, bool options, bool was_logged)
 	}
 	relation_close(rel, NoLock);
 }
-
-/* What a statement that is under way has created or altered so far. */
-typedef struct altered_relations
-{
-	Oid target;		 /* of ALTER TABLE, by its name before that ran */
-	List *relids;	 /* of tables of all kinds */
-	List *truncated; /* tables, by TRUNCATE */
-	List *renamed;	 /* other objects, of ObjectAddress */
-	List *optioned;	 /* maps whose options are altered */
-	List *logged;	 /* those that had wal_invalidation before */
-	MemoryContext context;
-	bool options; /* those of foreign tables, too */
-} altered_relations;
-
-static altered_relations *altered = NULL; /* NULL: nobody asks */
 
 /* The relation of a constraint that was made just now. */
 static Oid
@@ -316,7 +349,7 @@ check_maps(const altered_relations *these)
 
 		CommandCounterIncrement();
 		if (get_rel_relkind(relid) == RELKIND_FOREIGN_TABLE)
-			check_map(relid, these->options, list_member_oid(these->logged, relid));
+			check_map(relid, these);
 		sm_watch_check_relation(relid);
 	}
 }
@@ -337,13 +370,13 @@ check_renamed(List *renamed)
 	}
 }
 
-/* May a statement create or alter a map, or rename what is watched?  *options: and its options? */
+/* May a statement create or alter a map, or rename what is watched?  Notes what of it. */
 static bool
-may_alter_map(Node *statement, bool *options)
+may_alter_map(Node *statement, altered_relations *these)
 {
 	ListCell *cell;
 
-	*options = IsA(statement, CreateForeignTableStmt);
+	these->options = IsA(statement, CreateForeignTableStmt);
 	switch (nodeTag(statement))
 	{
 		case T_CreateForeignTableStmt:
@@ -351,10 +384,19 @@ may_alter_map(Node *statement, bool *options)
 		case T_AlterTableStmt:
 			foreach (cell, ((AlterTableStmt *) statement)->cmds)
 			{
-				AlterTableType kind = lfirst_node(AlterTableCmd, cell)->subtype;
-
-				if (kind == AT_GenericOptions || kind == AT_AlterColumnGenericOptions)
-					*options = true;
+				switch (lfirst_node(AlterTableCmd, cell)->subtype)
+				{
+					case AT_GenericOptions:
+					case AT_AlterColumnGenericOptions:
+						these->options = true;
+						break;
+					case AT_AddColumn:
+					case AT_AlterColumnType:
+						these->collation = true;
+						break;
+					default:
+						break;
+				}
 			}
 			return true;
 		case T_RenameStmt:
@@ -402,6 +444,101 @@ check_replacement(const CreateTrigStmt *statement)
 		sm_watch_check_replacement(relid, statement->trigname);
 }
 
+/* ---- the collation of keys ---- */
+
+/* Finds a flag among options.  False if it is not there, or is none. */
+static bool
+find_flag(const List *options, const char *name, bool *flag)
+{
+	ListCell *cell;
+
+	foreach (cell, options)
+	{
+		DefElem *option = lfirst_node(DefElem, cell);
+
+		if (strcmp(option->defname, name) == 0)
+			return option->arg != NULL && parse_bool(defGetString(option), flag);
+	}
+	return false;
+}
+
+/*
+ * The key among the columns of a map that is to be made, as sm_types_read will find it, or
+ * NULL: columns that come from another table keep the collation that they have there.
+ */
+static ColumnDef *
+key_definition(const CreateForeignTableStmt *statement)
+{
+	ColumnDef *named = NULL;
+	ListCell *cell;
+	bool flag;
+
+	if (statement->base.inhRelations != NIL || statement->base.tableElts == NIL)
+		return NULL;
+	foreach (cell, statement->base.tableElts)
+	{
+		ColumnDef *column = lfirst(cell);
+
+		if (IsA(column, TableLikeClause))
+			return NULL;
+		if (!IsA(column, ColumnDef))
+			continue;
+		if (find_flag(column->fdwoptions, "key", &flag) && flag)
+			return column;
+		if (strcmp(column->colname, "key") == 0 &&
+			!find_flag(column->fdwoptions, "key", &flag))
+			named = column;
+	}
+	if (named == NULL && IsA(linitial(statement->base.tableElts), ColumnDef))
+		named = linitial(statement->base.tableElts);
+	return named;
+}
+
+/*
+ * Is it an ordered map's key whose statement names no collation, in a database of which the
+ * collation has not the order of bytes?  One of another map has nothing to gain from "C".
+ */
+static bool
+wants_collation(const CreateForeignTableStmt *statement, const ColumnDef *key)
+{
+	ForeignServer *server;
+	bool ordered;
+
+	if (key == NULL || key->collClause != NULL || key->typeName == NULL ||
+		!find_flag(statement->options, "ordered", &ordered) || !ordered)
+		return false;
+	server = GetForeignServerByName(statement->servername, true);
+	return server != NULL && sm_server_has_maps(server) &&
+		sm_is_string_key(LookupTypeNameOid(NULL, key->typeName, true)) &&
+		!sm_is_byte_order(DEFAULT_COLLATION_OID);
+}
+
+/*
+ * A statement; one that makes an ordered map and names no collation for its key with "C", in
+ * a copy: it may be kept, and run again elsewhere.  What a dump makes is what it was: there no
+ * collation is written where it was the database's, which a table that the map is to be a
+ * part of may have, too.
+ */
+static PlannedStmt *
+with_collation(PlannedStmt *pstmt, bool *collated)
+{
+	CreateForeignTableStmt *statement = (CreateForeignTableStmt *) pstmt->utilityStmt;
+	CollateClause *clause;
+
+	if (!IsA(statement, CreateForeignTableStmt) || !check_function_bodies)
+		return pstmt;
+	*collated = wants_collation(statement, key_definition(statement));
+	if (!*collated)
+		return pstmt;
+	pstmt = copyObject(pstmt);
+	statement = (CreateForeignTableStmt *) pstmt->utilityStmt;
+	clause = makeNode(CollateClause);
+	clause->collname = list_make2(makeString("pg_catalog"), makeString("C"));
+	clause->location = -1;
+	key_definition(statement)->collClause = clause;
+	return pstmt;
+}
+
 static void
 run_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 			ProcessUtilityContext context, ParamListInfo params,
@@ -433,7 +570,7 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	 * statement that is noted already is looked at with the whole of it: CREATE FOREIGN TABLE
 	 * gives the columns their options one after the other.
 	 */
-	if (!may_alter_map(pstmt->utilityStmt, &mine.options) || !sm_pg_loaded() ||
+	if (!may_alter_map(pstmt->utilityStmt, &mine) || !sm_pg_loaded() ||
 		IsBinaryUpgrade || (context == PROCESS_UTILITY_SUBCOMMAND && outer != NULL))
 	{
 		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
@@ -445,8 +582,8 @@ process_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 	altered = &mine;
 	PG_TRY();
 	{
-		run_utility(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest,
-					qc);
+		run_utility(with_collation(pstmt, &mine.collated), queryString, readOnlyTree,
+					context, params, queryEnv, dest, qc);
 	}
 	PG_FINALLY();
 	{

@@ -355,7 +355,7 @@ duplicate_key(const modify_state *state, sm_bytes key)
 {
 	Oid output;
 	bool is_varlena;
-	Datum datum = sm_key_datum(state->types.key_type, key);
+	Datum datum = sm_key_datum(&state->types, key);
 
 	getTypeOutputInfo(state->types.key_type, &output, &is_varlena);
 	ereport(ERROR,

@@ -15,6 +15,7 @@
 #include "access/transam.h"
 #include "access/stratnum.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_collation.h"
 #include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/defrem.h"
@@ -51,10 +52,11 @@
 typedef struct plan_info
 {
 	sm_types types;
-	Oid family;		/* of the operators that compare keys */
-	bool ordered;	/* the map keeps them so */
-	bool puts_keys; /* the statement may put some into the map that it reads */
-	double seeks;	/* what a range costs before its first row, in rows */
+	Oid compared_as; /* the type of the operators that compare keys */
+	Oid family;		 /* of these */
+	bool ordered;	 /* the map keeps them so */
+	bool puts_keys;	 /* the statement may put some into the map that it reads */
+	double seeks;	 /* what a range costs before its first row, in rows */
 } plan_info;
 
 /* Does a query set a column, or may a trigger that runs before? */
@@ -122,8 +124,9 @@ sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	plan_info *info = palloc(sizeof(plan_info));
 
 	info->types = ref->types;
+	info->compared_as = sm_key_compared_as(ref->types.key_type);
 	info->family =
-		get_opclass_family(GetDefaultOpClass(ref->types.key_type, BTREE_AM_OID));
+		get_opclass_family(GetDefaultOpClass(info->compared_as, BTREE_AM_OID));
 	info->ordered =
 		ref->map.id == SM_NO_MAP ? ref->ordered : sm_map_is_ordered(&ref->map);
 	info->seeks = 1 << ref->map.shard_bits;
@@ -136,11 +139,17 @@ sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	set_baserel_size_estimates(root, baserel);
 }
 
+/*
+ * Is this the key, perhaps by the name of another type of the same form, or of another
+ * collation?  The operator that it stands in tells as what its bytes are compared.
+ */
 static bool
 is_key(const Node *node, const RelOptInfo *rel)
 {
 	const plan_info *info = rel->fdw_private;
 
+	while (IsA(node, RelabelType))
+		node = (const Node *) ((const RelabelType *) node)->arg;
 	return IsA(node, Var) && ((const Var *) node)->varno == (int) rel->relid &&
 		((const Var *) node)->varattno == info->types.key_column &&
 		((const Var *) node)->varlevelsup == 0;
@@ -152,20 +161,41 @@ is_integer(Oid type)
 	return type == INT2OID || type == INT4OID || type == INT8OID;
 }
 
+/*
+ * The strategy of an operator that compares keys with their own kind, or 0.  Not with
+ * others of its family, whose order is another one in bytes, or depends on the time zone:
+ * a timestamptz with a date.
+ */
+static int
+key_strategy(Oid opno, const RelOptInfo *rel)
+{
+	const plan_info *info = rel->fdw_private;
+	int strategy = get_op_opfamily_strategy(opno, info->family);
+	Oid left;
+	Oid right;
+
+	if (strategy == 0)
+		return 0;
+	op_input_types(opno, &left, &right);
+	if (left != info->compared_as ||
+		(left != right && !(is_integer(left) && is_integer(right))))
+		return 0;
+	return strategy;
+}
+
+/* Are strings that are equal in a collation the same bytes?  True for types without. */
+static bool
+is_deterministic(Oid collation)
+{
+	return !OidIsValid(collation) || get_collation_isdeterministic(collation);
+}
+
 /* Is this operator the equality of keys, whose bytes then are the same? */
 static bool
 is_key_equality(Oid opno, Oid collation, const RelOptInfo *rel)
 {
-	const plan_info *info = rel->fdw_private;
-	Oid left;
-	Oid right;
-
-	if (get_op_opfamily_strategy(opno, info->family) != BTEqualStrategyNumber ||
-		(OidIsValid(collation) && !get_collation_isdeterministic(collation)))
-		return false;
-	op_input_types(opno, &left, &right);
-	return left == info->types.key_type &&
-		(left == right || (is_integer(left) && is_integer(right)));
+	return key_strategy(opno, rel) == BTEqualStrategyNumber &&
+		is_deterministic(collation);
 }
 
 /* The clause as a lookup, key on its left, or NULL. */
@@ -255,16 +285,10 @@ lookup_keys(PlannerInfo *root, const Expr *lookup)
 static int
 range_strategy(Oid opno, Oid collation, const RelOptInfo *rel)
 {
-	const plan_info *info = rel->fdw_private;
-	int strategy = get_op_opfamily_strategy(opno, info->family);
-	Oid left;
-	Oid right;
+	int strategy = key_strategy(opno, rel);
 
-	if (strategy == 0 || !sm_is_byte_order(collation))
-		return 0;
-	op_input_types(opno, &left, &right);
-	if (left != info->types.key_type ||
-		(left != right && !(is_integer(left) && is_integer(right))))
+	if (strategy == BTEqualStrategyNumber ? !is_deterministic(collation) :
+											!sm_is_byte_order(collation))
 		return 0;
 	return strategy;
 }
@@ -295,7 +319,10 @@ add_bound(PlannerInfo *root, RelOptInfo *rel, Expr *clause, List **bounds)
 /*
  * What of the key's order follows from a clause such as key LIKE 'abc%', by what
  * PostgreSQL knows of its function; see SupportRequestIndexCondition.  Only its own
- * functions are asked: others may want to see an index.
+ * functions are asked: others may want to see an index.  A pattern begins with bytes in
+ * whatever collation it is (not one in which different bytes are equal, for which they say
+ * nothing), and the map has the order that they ask for, "C", whatever the column's is.
+ * What is no more than equality they give in the pattern's own collation, in some versions.
  */
 static List *
 implied_conditions(PlannerInfo *root, RelOptInfo *rel, Expr *clause)
@@ -307,6 +334,7 @@ implied_conditions(PlannerInfo *root, RelOptInfo *rel, Expr *clause)
 											.opfamily = info->family,
 											.lossy = true};
 	List *args;
+	List *conditions;
 	RegProcedure support;
 
 	if (IsA(clause, OpExpr))
@@ -326,7 +354,12 @@ implied_conditions(PlannerInfo *root, RelOptInfo *rel, Expr *clause)
 	support = get_func_support(request.funcid);
 	if (!OidIsValid(support) || support >= FirstNormalObjectId)
 		return NIL;
-	request.indexcollation = exprCollation(linitial(args));
+	request.indexcollation = C_COLLATION_OID;
+	conditions =
+		(List *) DatumGetPointer(OidFunctionCall1(support, PointerGetDatum(&request)));
+	if (conditions != NIL)
+		return conditions;
+	request.indexcollation = exprInputCollation((Node *) clause);
 	return (List *) DatumGetPointer(
 		OidFunctionCall1(support, PointerGetDatum(&request)));
 }

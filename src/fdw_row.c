@@ -20,7 +20,7 @@ sm_fill_row(const sm_types *types, TupleDesc desc, const sm_row *row, bool with_
 		values[types->value_column - 1] = sm_value_datum(types, row->value);
 		nulls[types->value_column - 1] = false;
 	}
-	values[types->key_column - 1] = sm_key_datum(types->key_type, row->key);
+	values[types->key_column - 1] = sm_key_datum(types, row->key);
 	nulls[types->key_column - 1] = false;
 	if (types->expires_column != InvalidAttrNumber)
 		values[types->expires_column - 1] =

@@ -146,7 +146,13 @@ operand_bytes(const scan_state *state, Oid from, Datum datum, uint64 *room,
 				n = 0; /* a type whose form is the key's */
 				break;
 		}
-		if (type == INT4OID)
+		if (type == INT2OID)
+		{
+			if (n < PG_INT16_MIN || n > PG_INT16_MAX)
+				return n < 0 ? -1 : 1;
+			datum = Int16GetDatum((int16) n);
+		}
+		else if (type == INT4OID)
 		{
 			if (n < PG_INT32_MIN || n > PG_INT32_MAX)
 				return n < 0 ? -1 : 1;

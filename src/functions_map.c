@@ -124,14 +124,14 @@ append_options(StringInfo command, FunctionCallInfo fcinfo)
 
 /* Argument number n, a type as it stands in SQL, qualified and quoted; text for NULL. */
 static char *
-type_argument(FunctionCallInfo fcinfo, int n)
+type_argument(FunctionCallInfo fcinfo, int n, Oid *type)
 {
-	Oid type = TEXTOID;
 	int32 typmod = -1;
 
+	*type = TEXTOID;
 	if (!PG_ARGISNULL(n))
-		sm_parse_type(text_to_cstring(PG_GETARG_TEXT_PP(n)), &type, &typmod);
-	return format_type_extended(type, typmod,
+		sm_parse_type(text_to_cstring(PG_GETARG_TEXT_PP(n)), type, &typmod);
+	return format_type_extended(*type, typmod,
 								FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY);
 }
 
@@ -150,7 +150,9 @@ syncmap_create(PG_FUNCTION_ARGS)
 	List *names;
 	RangeVar *name;
 	Oid schema;
-	char *key_type;
+	Oid key_type;
+	Oid value_type;
+	char *key;
 	StringInfoData command;
 
 	sm_require_loaded();
@@ -158,18 +160,15 @@ syncmap_create(PG_FUNCTION_ARGS)
 	names = textToQualifiedNameList(PG_GETARG_TEXT_PP(ARG_NAME));
 	name = makeRangeVarFromNameList(names);
 	schema = RangeVarGetCreationNamespace(name);
-	key_type = type_argument(fcinfo, ARG_KEY_TYPE);
+	key = type_argument(fcinfo, ARG_KEY_TYPE, &key_type);
 
 	initStringInfo(&command);
 	appendStringInfo(&command,
 					 "CREATE FOREIGN TABLE %s (key %s%s, value %s%s) SERVER syncmap",
 					 quote_qualified_identifier(get_namespace_name(schema),
 												name->relname),
-					 key_type,
-					 strcmp(key_type, "pg_catalog.text") == 0 ?
-						 " COLLATE pg_catalog.\"C\"" :
-						 "",
-					 type_argument(fcinfo, ARG_VALUE_TYPE),
+					 key, sm_is_string_key(key_type) ? " COLLATE pg_catalog.\"C\"" : "",
+					 type_argument(fcinfo, ARG_VALUE_TYPE, &value_type),
 					 !PG_ARGISNULL(ARG_EXPIRES_AT) && PG_GETARG_BOOL(ARG_EXPIRES_AT) ?
 						 ", expires_at timestamp with time zone" :
 						 "");

@@ -38,7 +38,11 @@ enum
 
 /* ---- arguments ---- */
 
-/* Argument number n as a key's bytes, in memory of the current context. */
+/*
+ * Argument number n as a key's bytes, in memory of the current context.  A bound need not be
+ * a key that the map could have: it is not cut, rounded, or refused, for being longer or finer
+ * than these.
+ */
 static sm_bytes
 key_argument(FunctionCallInfo fcinfo, Oid type, int n)
 {
@@ -68,7 +72,8 @@ static void
 read_bounds(FunctionCallInfo fcinfo, Oid key_type, sm_bounds *bounds)
 {
 	*bounds = (sm_bounds) {0};
-	if (!PG_ARGISNULL(ARG_PREFIX) && key_type != TEXTOID && key_type != BYTEAOID)
+	if (!PG_ARGISNULL(ARG_PREFIX) && !sm_is_string_key(key_type) &&
+		key_type != BYTEAOID)
 		ereport(ERROR,
 				(errcode(ERRCODE_DATATYPE_MISMATCH),
 				 errmsg("keys of type %s have no prefix", format_type_be(key_type)),
@@ -163,6 +168,15 @@ text_of(text_column *column, Datum datum)
 	return PointerGetDatum(cstring_to_text(OutputFunctionCall(&column->output, datum)));
 }
 
+/* A key as text; a char(n) as a cast makes it, which leaves its blanks out. */
+static Datum
+key_of(range_call *call, sm_bytes key)
+{
+	if (sm_is_string_key(call->types.key_type))
+		return sm_varlena_datum(key);
+	return text_of(&call->key, sm_key_datum(&call->types, key));
+}
+
 static Datum
 value_of(const range_call *call, const sm_row *row)
 {
@@ -247,7 +261,7 @@ syncmap_range_rows(PG_FUNCTION_ARGS)
 		sm_scan_end(&call->scan);
 		SRF_RETURN_DONE(context);
 	}
-	values[0] = text_of(&call->key, sm_key_datum(call->types.key_type, row.key));
+	values[0] = key_of(call, row.key);
 	values[1] = text_of(&call->value, value_of(call, &row));
 	SRF_RETURN_NEXT(context,
 					HeapTupleGetDatum(

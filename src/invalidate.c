@@ -9,7 +9,6 @@
  */
 #include "compat.h"
 
-#include "access/table.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
@@ -92,7 +91,6 @@ fill_invalidator(sm_invalidator *invalidator, Relation source, MemoryContext par
 	uint64 seen = invalidations;
 	sm_watch watch;
 	sm_types types;
-	Relation map;
 	Node *key;
 	MemoryContext old;
 
@@ -112,17 +110,14 @@ fill_invalidator(sm_invalidator *invalidator, Relation source, MemoryContext par
 						watch.name, RelationGetRelationName(source)),
 				 errhint(
 					 "Use: ALTER TABLE ... ENABLE ALWAYS TRIGGER; or syncmap.watch.")));
-	map = table_open(watch.map, AccessShareLock);
-	sm_types_read(map, &types);
-	table_close(map, NoLock);
-
+	types = sm_watch_types(watch.map);
 	invalidator->source = watch.source;
 	invalidator->map = watch.map;
 	invalidator->key_type = types.key_type;
 	invalidator->whole = watch.key == NULL;
 	if (!invalidator->whole)
 	{
-		key = sm_watch_key(source, watch.key, types.key_type, invalidator->trigger);
+		key = sm_watch_key(source, watch.key, &types, invalidator->trigger);
 		if (IsA(key, Var))
 			invalidator->column = ((Var *) key)->varattno;
 		else

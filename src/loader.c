@@ -205,7 +205,7 @@ sm_loader_run(const sm_ref *ref, sm_bytes key, sm_bytes *value)
 	/* to prepare it may run code of users, too: the reference is not good afterwards */
 	Oid relid = ref->relid;
 	sm_types types = ref->types;
-	Datum key_datum = sm_key_datum(types.key_type, key);
+	Datum key_datum = sm_key_datum(&types, key);
 	sm_loader *volatile loader;
 	outside before;
 	bool found = false;

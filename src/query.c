@@ -106,7 +106,7 @@ sm_query_run(const sm_query *query, const sm_ref *ref, sm_bytes key, sm_bytes *v
 	bool found;
 
 	types[0] = map_types.key_type;
-	values[0] = sm_key_datum(map_types.key_type, key);
+	values[0] = sm_key_datum(&map_types, key);
 	nulls[0] = ' ';
 	for (int i = 0; i < query->nargs; i++)
 	{

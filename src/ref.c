@@ -268,26 +268,29 @@ is_our_handler(Oid handler)
 }
 
 /*
- * Is it a foreign table on a server of our wrapper?  The wrapper is known by
- * its handler, whatever its name is.  Raises 42P01 if there is no such
- * relation.
+ * Is a server of our wrapper, so that its foreign tables are maps?  The wrapper is
+ * known by its handler, whatever its name is.
  */
+bool
+sm_server_has_maps(const ForeignServer *server)
+{
+	Oid handler = GetForeignDataWrapper(server->fdwid)->fdwhandler;
+
+	return OidIsValid(handler) && is_our_handler(handler);
+}
+
+/* Is it a map?  Raises 42P01 if there is no such relation. */
 bool
 sm_relation_is_map(Oid relid)
 {
 	char relkind = get_rel_relkind(relid);
-	ForeignServer *server;
-	Oid handler;
 
 	if (relkind == '\0')
 		no_such_relation(relid);
 	if (relkind != RELKIND_FOREIGN_TABLE ||
 		!SearchSysCacheExists1(FOREIGNTABLEREL, ObjectIdGetDatum(relid)))
 		return false;
-
-	server = GetForeignServer(GetForeignTable(relid)->serverid);
-	handler = GetForeignDataWrapper(server->fdwid)->fdwhandler;
-	return OidIsValid(handler) && is_our_handler(handler);
+	return sm_server_has_maps(GetForeignServer(GetForeignTable(relid)->serverid));
 }
 
 /* Raises 42809. */
@@ -618,7 +621,7 @@ sm_ref_resolve(Oid relid, AclMode acl, bool clears)
 	{
 		ref->checked = true;
 		ref->acl |= acl | SM_ACL_MAP;
-		if (ref->types.key_type == TEXTOID && ref->types.value_type == TEXTOID)
+		if (sm_is_text(&ref->types))
 			ref->acl |= SM_ACL_TEXT;
 	}
 	return ref;

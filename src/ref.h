@@ -6,6 +6,7 @@
 #define SM_REF_H
 
 #include "datatype/timestamp.h"
+#include "foreign/foreign.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
 
@@ -65,6 +66,7 @@ extern sm_ref *sm_ref_last;
 extern uint64 sm_ref_conversions;
 
 extern void sm_require_loaded(void);
+extern bool sm_server_has_maps(const ForeignServer *server);
 extern bool sm_relation_is_map(Oid relid);
 extern _Noreturn void sm_not_a_map(Oid relid);
 extern sm_ref *sm_ref_resolve(Oid relid, AclMode acl, bool clears);

@@ -54,6 +54,7 @@ void
 sm_registration_set_types(sm_registration *entry, const sm_types *types)
 {
 	entry->key_type = types->key_type;
+	entry->key_typmod = types->key_typmod;
 	entry->value_type = types->value_type;
 	entry->value_typmod = types->value_typmod;
 	entry->key_column = types->key_column;
@@ -64,8 +65,9 @@ sm_registration_set_types(sm_registration *entry, const sm_types *types)
 bool
 sm_registration_same_types(const sm_registration *a, const sm_registration *b)
 {
-	return a->key_type == b->key_type && a->value_type == b->value_type &&
-		a->value_typmod == b->value_typmod && a->key_column == b->key_column &&
+	return a->key_type == b->key_type && a->key_typmod == b->key_typmod &&
+		a->value_type == b->value_type && a->value_typmod == b->value_typmod &&
+		a->key_column == b->key_column &&
 		memcmp(a->columns, b->columns, sizeof(a->columns)) == 0;
 }
 

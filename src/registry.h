@@ -16,6 +16,7 @@ typedef struct sm_registration
 	Oid relation;
 	Oid rowtype; /* the relation's: another relation of that OID has another */
 	Oid key_type;
+	int32 key_typmod;
 	Oid value_type; /* of the values that are stored */
 	int32 value_typmod;
 	int32 key_column;

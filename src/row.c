@@ -118,7 +118,7 @@ sm_row_datum(const sm_types *types, sm_bytes key, sm_bytes bytes, int64 expires,
 	Datum result;
 
 	sm_row_unpack(types, desc, bytes, values, nulls);
-	values[types->key_column - 1] = sm_key_datum(types->key_type, key);
+	values[types->key_column - 1] = sm_key_datum(types, key);
 	nulls[types->key_column - 1] = false;
 	if (expires_column != InvalidAttrNumber)
 		values[expires_column - 1] =

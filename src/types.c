@@ -11,6 +11,7 @@
 #include "catalog/pg_database.h"
 #include "catalog/pg_type.h"
 #include "executor/executor.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
@@ -34,13 +35,67 @@ sm_is_key_type(Oid type)
 	switch (type)
 	{
 		case TEXTOID:
+		case VARCHAROID:
+		case BPCHAROID:
 		case BYTEAOID:
+		case INT2OID:
 		case INT4OID:
 		case INT8OID:
 		case UUIDOID:
+		case DATEOID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
 			return true;
 		default:
 			return false;
+	}
+}
+
+/* The type whose operators compare keys of a type: varchar has none. */
+Oid
+sm_key_compared_as(Oid type)
+{
+	return type == VARCHAROID ? TEXTOID : type;
+}
+
+/* Are keys of a type strings, which have a collation? */
+bool
+sm_is_string_key(Oid type)
+{
+	return type == TEXTOID || type == VARCHAROID || type == BPCHAROID;
+}
+
+/*
+ * The rest of sm_key_bytes.  Dates and times are numbers, whose least and greatest are the
+ * infinities.  A char(n) is without its trailing blanks, which do not count when it is
+ * compared, so that equal means equal bytes.
+ */
+sm_bytes
+sm_key_bytes_of_others(Oid type, Datum key, uint64 *room)
+{
+	sm_bytes bytes;
+
+	switch (type)
+	{
+		case INT2OID:
+		{
+			uint16 bits = pg_hton16((uint16) ((uint16) DatumGetInt16(key) ^ 0x8000U));
+
+			memcpy(room, &bits, sizeof(bits));
+			return (sm_bytes) {room, sizeof(bits)};
+		}
+		case DATEOID:
+			return sm_key_int32(DatumGetInt32(key), room);
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
+			return sm_key_int64(DatumGetInt64(key), room);
+		case BPCHAROID:
+			bytes = sm_key_varlena(key);
+			while (bytes.len > 0 && ((const char *) bytes.data)[bytes.len - 1] == ' ')
+				bytes.len--;
+			return bytes;
+		default:
+			return sm_key_varlena(key);
 	}
 }
 
@@ -55,13 +110,42 @@ sm_varlena_datum(sm_bytes bytes)
 	return PointerGetDatum(varlena);
 }
 
+/* A char(n) with its blanks again. */
+static Datum
+padded_datum(sm_bytes key, int32 typmod)
+{
+	size_t blanks = 0;
+	struct varlena *varlena;
+
+	if (typmod >= (int32) VARHDRSZ)
+	{
+		size_t wanted = (size_t) typmod - VARHDRSZ;
+		size_t chars = (size_t) pg_mbstrlen_with_len(key.data, (int) key.len);
+
+		blanks = wanted > chars ? wanted - chars : 0;
+	}
+	varlena = palloc(VARHDRSZ + key.len + blanks);
+	SET_VARSIZE(varlena, VARHDRSZ + key.len + blanks);
+	memcpy(VARDATA(varlena), key.data, key.len);
+	memset(VARDATA(varlena) + key.len, ' ', blanks);
+	return PointerGetDatum(varlena);
+}
+
 /* A key's bytes as a datum of its own. */
 Datum
-sm_key_datum(Oid type, sm_bytes key)
+sm_key_datum(const sm_types *types, sm_bytes key)
 {
-	switch (type)
+	switch (types->key_type)
 	{
+		case INT2OID:
+		{
+			uint16 bits;
+
+			memcpy(&bits, key.data, sizeof(bits));
+			return Int16GetDatum((int16) (pg_ntoh16(bits) ^ 0x8000U));
+		}
 		case INT4OID:
+		case DATEOID:
 		{
 			uint32 bits;
 
@@ -69,6 +153,8 @@ sm_key_datum(Oid type, sm_bytes key)
 			return Int32GetDatum((int32) (pg_ntoh32(bits) ^ 0x80000000U));
 		}
 		case INT8OID:
+		case TIMESTAMPOID:
+		case TIMESTAMPTZOID:
 		{
 			uint64 bits;
 
@@ -77,6 +163,8 @@ sm_key_datum(Oid type, sm_bytes key)
 		}
 		case UUIDOID:
 			return PointerGetDatum(memcpy(palloc(UUID_LEN), key.data, UUID_LEN));
+		case BPCHAROID:
+			return padded_datum(key, types->key_typmod);
 		default:
 			return sm_varlena_datum(key);
 	}
@@ -224,6 +312,7 @@ sm_value_datum_in(const sm_types *types, char *varlena, size_t len)
 struct sm_input
 {
 	bool as_is;
+	size_t fits;		   /* a text of no more bytes is as it is */
 	ExprState *assignment; /* like INSERT's; NULL: the type's input function */
 	ExprContext *econtext;
 	FmgrInfo input;
@@ -252,7 +341,10 @@ sm_input_make(Oid from, Oid to, int32 typmod, MemoryContext context)
 
 	input->to = to;
 	input->typmod = typmod;
-	if (from == to && typmod < 0)
+	/* what is no longer than n bytes is no longer than n characters */
+	if (to == VARCHAROID && (from == TEXTOID || from == VARCHAROID) && typmod >= 0)
+		input->fits = (size_t) typmod - VARHDRSZ;
+	if ((from == to || (from == TEXTOID && to == VARCHAROID)) && typmod < 0)
 		input->as_is = true;
 	else if (from == TEXTOID && to != TEXTOID)
 	{
@@ -307,6 +399,12 @@ sm_input_convert(sm_input *input, Datum datum)
 
 	if (input->as_is)
 		return datum;
+	if (input->fits > 0)
+	{
+		datum = PointerGetDatum(PG_DETOAST_DATUM_PACKED(datum));
+		if (VARSIZE_ANY_EXHDR(DatumGetPointer(datum)) <= input->fits)
+			return datum;
+	}
 	if (input->assignment == NULL)
 	{
 		string = TextDatumGetCString(datum);

@@ -35,7 +35,7 @@ typedef struct sm_types
 	int16 value_len;		   /* of the type: bytes, or -1 if that varies */
 	int16 expires_form;
 	int16 expires_not_null; /* a bool */
-	Oid key_type;			/* text, bytea, int4, int8, or uuid */
+	Oid key_type;			/* see sm_is_key_type */
 	Oid value_type;			/* of a row: the table's row type */
 	int32 value_typmod;
 	int32 value_byval; /* a bool */
@@ -57,6 +57,18 @@ sm_has_layout(const sm_types *types)
 	return (types->layout[0] | types->layout[1]) != 0;
 }
 
+/*
+ * Are keys and values text, as it comes?  A varchar(n) is not, for the sake of n: the
+ * bytes would be the same.
+ */
+static inline bool
+sm_is_text(const sm_types *types)
+{
+	return types->value_type == TEXTOID &&
+		(types->key_type == TEXTOID ||
+		 (types->key_type == VARCHAROID && types->key_typmod < 0));
+}
+
 /* columns.c */
 extern void sm_types_read(Relation rel, sm_types *types);
 extern void sm_check_column_options(List *options);
@@ -64,7 +76,9 @@ extern void sm_check_column_options(List *options);
 extern bool sm_is_key_type(Oid type);
 extern Datum sm_varlena_datum(sm_bytes bytes);
 extern bool sm_is_byte_order(Oid collation);
-extern Datum sm_key_datum(Oid type, sm_bytes key);
+extern Oid sm_key_compared_as(Oid type);
+extern bool sm_is_string_key(Oid type);
+extern Datum sm_key_datum(const sm_types *types, sm_bytes key);
 extern sm_bytes sm_value_bytes(const sm_types *types, Datum value, uint64 *room);
 extern size_t sm_check_layout(const sm_types *types, const char *bytes, size_t len);
 extern Datum sm_value_datum(const sm_types *types, sm_bytes value);
@@ -77,32 +91,51 @@ extern sm_input *sm_input_make(Oid from, Oid to, int32 typmod, MemoryContext con
 extern bool sm_input_is_none(const sm_input *input);
 extern Datum sm_input_convert(sm_input *input, Datum datum);
 
+extern sm_bytes sm_key_bytes_of_others(Oid type, Datum key, uint64 *room);
+
+static inline sm_bytes
+sm_key_varlena(Datum key)
+{
+	struct varlena *varlena = PG_DETOAST_DATUM_PACKED(key);
+
+	return (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
+}
+
+static inline sm_bytes
+sm_key_int32(int32 n, uint64 *room)
+{
+	uint32 bits = pg_hton32((uint32) n ^ 0x80000000U);
+
+	memcpy(room, &bits, sizeof(bits));
+	return (sm_bytes) {room, sizeof(bits)};
+}
+
+static inline sm_bytes
+sm_key_int64(int64 n, uint64 *room)
+{
+	*room = pg_hton64((uint64) n ^ (UINT64CONST(1) << 63));
+	return (sm_bytes) {room, sizeof(*room)};
+}
+
 /*
  * The bytes of a key, in place or in room: unsigned comparison of bytes is the
- * type's order.
+ * type's order.  Inline for those types for which each instruction counts.
  */
 static inline sm_bytes
 sm_key_bytes(Oid type, Datum key, uint64 *room)
 {
-	struct varlena *varlena;
-
 	switch (type)
 	{
+		case TEXTOID:
+			return sm_key_varlena(key);
 		case INT4OID:
-		{
-			uint32 bits = pg_hton32((uint32) DatumGetInt32(key) ^ 0x80000000U);
-
-			memcpy(room, &bits, sizeof(bits));
-			return (sm_bytes) {room, sizeof(bits)};
-		}
+			return sm_key_int32(DatumGetInt32(key), room);
 		case INT8OID:
-			*room = pg_hton64((uint64) DatumGetInt64(key) ^ (UINT64CONST(1) << 63));
-			return (sm_bytes) {room, sizeof(*room)};
+			return sm_key_int64(DatumGetInt64(key), room);
 		case UUIDOID:
 			return (sm_bytes) {DatumGetPointer(key), UUID_LEN};
 		default:
-			varlena = PG_DETOAST_DATUM_PACKED(key);
-			return (sm_bytes) {VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena)};
+			return sm_key_bytes_of_others(type, key, room);
 	}
 }
 

@@ -141,6 +141,7 @@ syncmap_watch(PG_FUNCTION_ARGS)
 	Oid map;
 	Oid source;
 	char *key = NULL;
+	sm_types types;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		ereport(ERROR,
@@ -154,9 +155,10 @@ syncmap_watch(PG_FUNCTION_ARGS)
 	LockRelationOid(source, ShareRowExclusiveLock);
 	LockRelationOid(map, AccessExclusiveLock);
 	check_owners(map, source);
+	types = sm_watch_types(map);
 	if (!PG_ARGISNULL(2))
-		key = sm_watch_qualify_key(source, text_to_cstring(PG_GETARG_TEXT_PP(2)),
-								   sm_watch_key_type(map));
+		key =
+			sm_watch_qualify_key(source, text_to_cstring(PG_GETARG_TEXT_PP(2)), &types);
 	check_new(source, map, key);
 	SPI_connect();
 	make_trigger(source, map, "rows", "INSERT OR DELETE OR UPDATE ON %s FOR EACH ROW",

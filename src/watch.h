@@ -7,12 +7,14 @@
 
 #include "utils/relcache.h"
 
+#include "types.h"
 #include "watches.h"
 
 /* watch_key.c */
-extern Node *sm_watch_key(Relation source, const char *key, Oid type, Oid trigger);
-extern Oid sm_watch_key_type(Oid map);
-extern char *sm_watch_qualify_key(Oid source, const char *key, Oid type);
+extern Node *sm_watch_key(Relation source, const char *key, const sm_types *types,
+						  Oid trigger);
+extern sm_types sm_watch_types(Oid map);
+extern char *sm_watch_qualify_key(Oid source, const char *key, const sm_types *types);
 
 /* watch_rules.c */
 extern void sm_watch_init(void);

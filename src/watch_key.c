@@ -106,10 +106,11 @@ has_virtual_column(Node *node, void *desc)
  * there is none; 42P17 its value may differ from time to time; 0A000 it is not of columns.
  */
 static Node *
-finish_key(Node *key, Oid type)
+finish_key(Node *key, const sm_types *types)
 {
 	ParseState *pstate = make_parsestate(NULL);
 	Oid from = exprType(key);
+	Oid type = types->key_type;
 	Node *result = coerce_to_target_type(pstate, key, from, type, -1,
 										 COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
 
@@ -121,6 +122,12 @@ finish_key(Node *key, Oid type)
 				 "the key's expression is of type %s, but the map's keys are of type %s",
 				 format_type_be(from), format_type_be(type)),
 			 errhint("Cast it, in the expression.")));
+	/*
+	 * A timestamp(0) is rounded, as where it is stored.  What is too long for the map is
+	 * cut: no such key is there, and whoever changes the table shall not fail for it.
+	 */
+	result = coerce_to_target_type(pstate, result, type, type, types->key_typmod,
+								   COERCION_EXPLICIT, COERCE_EXPLICIT_CAST, -1);
 	assign_expr_collations(pstate, result);
 	if (has_system_column(result, NULL))
 		ereport(
@@ -188,7 +195,7 @@ has_stranger(Node *node, void *trigger)
  * than when it was declared.
  */
 Node *
-sm_watch_key(Relation source, const char *key, Oid type, Oid trigger)
+sm_watch_key(Relation source, const char *key, const sm_types *types, Oid trigger)
 {
 	Node *result;
 	Oid userid;
@@ -200,7 +207,7 @@ sm_watch_key(Relation source, const char *key, Oid type, Oid trigger)
 						   context | SECURITY_LOCAL_USERID_CHANGE |
 							   SECURITY_RESTRICTED_OPERATION);
 	level = sm_fixed_begin();
-	result = finish_key(transform_key(source, key), type);
+	result = finish_key(transform_key(source, key), types);
 	sm_fixed_end(level);
 	SetUserIdAndSecContext(userid, context);
 	if (has_virtual_column(result, RelationGetDescr(source)))
@@ -219,28 +226,28 @@ sm_watch_key(Relation source, const char *key, Oid type, Oid trigger)
 	return result;
 }
 
-/* The type of a map's keys. */
-Oid
-sm_watch_key_type(Oid map)
+/* What the columns of a map are. */
+sm_types
+sm_watch_types(Oid map)
 {
 	Relation rel = table_open(map, AccessShareLock);
 	sm_types types;
 
 	sm_types_read(rel, &types);
 	table_close(rel, NoLock);
-	return types.key_type;
+	return types;
 }
 
 /* A key's expression with all names in it qualified. */
 char *
-sm_watch_qualify_key(Oid source, const char *key, Oid type)
+sm_watch_qualify_key(Oid source, const char *key, const sm_types *types)
 {
 	Relation rel = table_open(source, NoLock);
 	Node *expr = transform_key(rel, key);
 	char *result;
 	int level;
 
-	(void) finish_key(copyObject(expr), type);
+	(void) finish_key(copyObject(expr), types);
 	level = sm_fixed_begin();
 	result =
 		deparse_expression(expr,

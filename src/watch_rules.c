@@ -167,6 +167,7 @@ at_creation(Oid trigger)
 	ObjectAddress myself = {TriggerRelationId, trigger, 0};
 	ObjectAddress referenced = {RelationRelationId, InvalidOid, 0};
 	sm_watch watch;
+	sm_types types;
 	Relation source;
 
 	if (!sm_watch_read(trigger, SnapshotSelf, &watch))
@@ -176,11 +177,10 @@ at_creation(Oid trigger)
 	check_source(source);
 	referenced.objectId = check_map(&watch);
 	recordDependencyOn(&myself, &referenced, DEPENDENCY_AUTO);
+	types = sm_watch_types(referenced.objectId);
 	if (watch.key != NULL)
 		recordDependencyOnSingleRelExpr(&myself,
-										sm_watch_key(source, watch.key,
-													 sm_watch_key_type(
-														 referenced.objectId),
+										sm_watch_key(source, watch.key, &types,
 													 InvalidOid),
 										watch.source, DEPENDENCY_NORMAL,
 										DEPENDENCY_NORMAL, false);
@@ -362,6 +362,7 @@ static void
 check_names(const sm_watch *watch)
 {
 	MemoryContext context = CurrentMemoryContext;
+	sm_types types;
 	Relation source;
 
 	/* made while the library was not loaded: its trigger says so */
@@ -376,8 +377,8 @@ check_names(const sm_watch *watch)
 	source = table_open(watch->source, AccessShareLock);
 	PG_TRY();
 	{
-		(void) sm_watch_key(source, watch->key, sm_watch_key_type(watch->map),
-							watch->trigger);
+		types = sm_watch_types(watch->map);
+		(void) sm_watch_key(source, watch->key, &types, watch->trigger);
 	}
 	PG_CATCH();
 	{

@@ -186,25 +186,131 @@ is(failure("$make ALTER TABLE ONLY parent ADD CONSTRAINT c CHECK (value <> '') N
 # ---------------------------------------------------------------------------
 # 3. An order of keys that the queries of the database will not find.
 
-# What a statement warns of.
-sub warning
+# What a statement is answered with, but for what it does.
+sub answer
 {
 	my ($statement, $database) = @_;
-	my ($rc, $out, $err) = $node->psql($database, $statement);
-	return $err =~ /ERROR/ ? $err : join ' ', $err =~ /^(?:psql:.*?: )?(WARNING|HINT|DETAIL):.*?(COLLATE "C"|$)/mg;
+	my ($rc, $out, $err) = $node->psql($database // 'other', $statement);
+	return join "\n", map { s/^psql:.*?: //r } split /\n/, $err;
 }
+sub collation
+{
+	my ($map, $database) = @_;
+	return sql("SELECT attcollation::regcollation FROM pg_attribute WHERE attrelid = '$map'::regclass AND attname = 'key'", $database // 'other');
+}
+my $ordered = q(SERVER syncmap OPTIONS (ordered 'true'));
 sql(q(CREATE DATABASE other TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'));
-sql('CREATE EXTENSION syncmap', 'other');
-like(warning(q(CREATE FOREIGN TABLE o1 (key text, value text) SERVER syncmap OPTIONS (ordered 'true')), 'other'), qr/WARNING.*COLLATE "C"/,
-	'an ordered map of text without COLLATE "C" gives a warning that names it');
-is(warning(q(CREATE FOREIGN TABLE o2 (key text COLLATE "C", value text) SERVER syncmap OPTIONS (ordered 'true')), 'other'), '', 'with COLLATE "C" it gives none');
-is(warning(q(CREATE FOREIGN TABLE o3 (key text, value text) SERVER syncmap), 'other'), '', 'nor does a map that is not ordered');
-is(warning(q(CREATE FOREIGN TABLE o4 (key text, value text) SERVER syncmap OPTIONS (ordered 'false')), 'other'), '', 'nor one with ordered false');
-is(warning(qq(CREATE FOREIGN TABLE o_$_ (key $_, value text) SERVER syncmap OPTIONS (ordered 'true')), 'other'), '', "nor one with keys of type $_") for 'bytea', 'bigint', 'uuid';
-is(warning(q(SELECT syncmap.create('o5', ordered => true)), 'other'), '', 'nor does syncmap.create');
-is(warning(q(CREATE FOREIGN TABLE o1 (key text, value text) SERVER syncmap OPTIONS (ordered 'true')), 'postgres'), '', 'nor does any in a database whose collation is C');
-unlike(sql('EXPLAIN (COSTS OFF) SELECT * FROM o1 ORDER BY key', 'other'), qr/Order: key/, 'the order of that map is not the database\'s');
-like(sql('EXPLAIN (COSTS OFF) SELECT * FROM o2 ORDER BY key', 'other'), qr/Order: key/, 'COLLATE "C" makes it so');
+sql(q(CREATE EXTENSION syncmap; CREATE EXTENSION postgres_fdw; CREATE SERVER elsewhere FOREIGN DATA WRAPPER postgres_fdw;
+	CREATE DOMAIN label AS text; CREATE COLLATION any_case (provider = icu, locale = 'und-u-ks-level2', deterministic = false)), 'other');
+
+# the key of an ordered map is "C" where its statement does not say otherwise
+for my $type ('text', 'varchar', 'varchar(20)', 'char(20)', 'pg_catalog.text')
+{
+	my $answer = answer("CREATE FOREIGN TABLE o1 (value text, key $type NOT NULL) $ordered");
+	like($answer, qr/^NOTICE:  column "key" of map "o1" has the collation "C"$/m, "a key of type $type gets the collation \"C\"");
+	unlike($answer, qr/WARNING|ERROR/, 'without a warning');
+	is(collation('o1'), '"C"', 'and has it');
+	is(sql("SELECT attcollation::regcollation FROM pg_attribute WHERE attrelid = 'o1'::regclass AND attname = 'value'", 'other'), '"default"', 'the value keeps that of the database');
+	like(sql('EXPLAIN (COSTS OFF) SELECT * FROM o1 WHERE key > \'k\' ORDER BY key', 'other'), qr/Order: key\n  Range:/, 'so its queries find its order');
+	sql('DROP FOREIGN TABLE o1', 'other');
+}
+is(answer("CREATE FOREIGN TABLE o2 (key text COLLATE \"C\", value text) $ordered"), '', 'one that says so gets no notice');
+is(answer(q(CREATE FOREIGN TABLE o3 (key text, value text) SERVER syncmap)), '', 'nor does a map that is not ordered');
+is(collation('o3'), '"default"', 'which keeps the collation of the database');
+is(answer(q(CREATE FOREIGN TABLE o4 (key text, value text) SERVER syncmap OPTIONS (ordered 'false'))), '', 'so does one with ordered false');
+is(collation('o4'), '"default"', 'which keeps it, too');
+is(answer("CREATE FOREIGN TABLE o_$_ (key $_, value text) $ordered"), '', "keys of type $_ have none") for 'bytea', 'bigint', 'uuid', 'date';
+is(answer(q(SELECT syncmap.create('o5', ordered => true))), '', 'syncmap.create says it itself');
+is(answer("CREATE FOREIGN TABLE o1 (key text, value text) $ordered", 'postgres'), '', 'a database whose collation is C has no need of it');
+is(collation('o1', 'postgres'), '"default"', 'there it stays what it is');
+is(answer(q(CREATE FOREIGN TABLE foreign_one (key text, value text) SERVER elsewhere OPTIONS (table_name 'ordered'))), '', 'a table of another wrapper is not touched');
+is(collation('foreign_one'), '"default"', 'nor is its collation');
+like(answer("CREATE FOREIGN TABLE o_label (key label, value text) $ordered"), qr/^ERROR:  .*cannot have type label/, 'a domain is refused as ever');
+like(answer("CREATE FOREIGN TABLE o_none (key nothing, value text) $ordered"), qr/^ERROR:  type "nothing" does not exist/, 'so is a type that is none');
+like(answer(q(CREATE FOREIGN TABLE o_none (key text, value text) SERVER nowhere OPTIONS (ordered 'true'))), qr/^ERROR:  server "nowhere" does not exist/, 'so is a server');
+like(answer(q(CREATE FOREIGN TABLE o_none (key text, value text) SERVER syncmap OPTIONS (ordered 'perhaps'))), qr/^ERROR:  invalid value for option "ordered"/, 'so is a flag');
+is(answer("CREATE FOREIGN TABLE IF NOT EXISTS o3 (key text, value text) $ordered"), 'NOTICE:  relation "o3" already exists, skipping', 'a map that is there already is left alone');
+is(collation('o3'), '"default"', 'and has the collation that it had');
+like(answer("CREATE FOREIGN TABLE IF NOT EXISTS o6 (key text, value text) $ordered"), qr/^NOTICE:  column "key" of map "o6"/, 'one that is not is made');
+# the key is the column with the option, the one of that name, or the first
+for my $columns ('sid varchar NOT NULL, sess json NOT NULL, expire timestamp(6) OPTIONS (expires \'true\')', 'value text, key text, more text', 'id text, k text OPTIONS (key \'true\')', 'key text OPTIONS (key \'false\'), k char(3) OPTIONS (key \'on\')',
+	'first text, key text OPTIONS (key \'false\')')
+{
+	like(answer("CREATE FOREIGN TABLE clients ($columns) $ordered"), qr/^NOTICE:  column "(sid|key|k|first)" of map "clients" has the collation "C"\nDETAIL[^\n]*\nHINT[^\n]*$/, "of ($columns)");
+	is(sql(q(SELECT string_agg(attname, ' ') FROM pg_attribute WHERE attrelid = 'clients'::regclass AND attcollation = '"C"'::regcollation), 'other'), $columns =~ /^(sid|first)/ ? $1 : $columns =~ /\bk / ? 'k' : 'key', 'and no other');
+	sql('DROP FOREIGN TABLE clients', 'other');
+}
+is(answer("CREATE FOREIGN TABLE clients (n integer, key text OPTIONS (key 'false'), v text) $ordered"), '', 'a map whose key is a number needs none');
+# a statement that is kept: by turns in a database of one collation, and again
+like(answer("DO \$\$BEGIN FOR i IN 1 .. 3 LOOP CREATE FOREIGN TABLE again (key text, value text) $ordered; PERFORM 1 FROM pg_attribute WHERE attrelid = 'again'::regclass AND attcollation = '\"C\"'::regcollation; IF NOT FOUND THEN RAISE 'not C'; END IF; DROP FOREIGN TABLE again; END LOOP; END\$\$"),
+	qr/^NOTICE: [^!]*NOTICE: [^!]*NOTICE: /, 'a statement that is run again does the same again');
+# an event trigger sees what is made
+sql(q(CREATE FUNCTION seen() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN PERFORM 1 FROM pg_event_trigger_ddl_commands() c JOIN pg_attribute a ON a.attrelid = c.objid AND a.attname = 'key' AND a.attcollation = '"C"'::regcollation; RAISE NOTICE 'seen %', FOUND; END$$;
+	CREATE EVENT TRIGGER seen ON ddl_command_end EXECUTE FUNCTION seen()), 'other');
+like(answer("CREATE FOREIGN TABLE o7 (key text, value text) $ordered"), qr/^NOTICE:  seen t$/m, 'an event trigger sees it so');
+sql('DROP EVENT TRIGGER seen', 'other');
+
+# what says otherwise, or has its columns from elsewhere, is warned, with the line to write
+sub warned
+{
+	my ($statement, $line, $what) = @_;
+	my $answer = answer($statement);
+	like($answer, qr/^WARNING:  the order of map ".*" is not that of its keys' collation$/m, "$what is warned");
+	like($answer, qr/^HINT:  \Q$line\E$/m, "of $what the line to write is shown");
+	unlike($answer, qr/NOTICE/, "$what keeps its collation");
+}
+warned(qq(CREATE FOREIGN TABLE "O 1" (key varchar(7) COLLATE "default", value text) $ordered), q(Use: ALTER FOREIGN TABLE public."O 1" ALTER COLUMN key TYPE character varying(7) COLLATE "C"), 'the database\'s collation, if named,');
+warned("CREATE FOREIGN TABLE nd (key text COLLATE any_case, value text) $ordered", 'Use: ALTER FOREIGN TABLE public.nd ALTER COLUMN key TYPE text COLLATE "C"', 'a collation that is not deterministic');
+is(answer(q(ALTER FOREIGN TABLE public."O 1" ALTER COLUMN key TYPE character varying(7) COLLATE "C")), '', 'that line ends it');
+sql(q(INSERT INTO "O 1" SELECT 'k' || i, i FROM generate_series(1, 9) i), 'other');
+warned(q(ALTER FOREIGN TABLE "O 1" ALTER key TYPE varchar(7)), q(Use: ALTER FOREIGN TABLE public."O 1" ALTER COLUMN key TYPE character varying(7) COLLATE "C"), 'an ALTER to the database\'s collation');
+is(answer(q(ALTER FOREIGN TABLE public."O 1" ALTER COLUMN key TYPE character varying(7) COLLATE "C")), '', 'the line works while the map holds keys');
+is(sql(q(SELECT string_agg(key, ' ') FROM (SELECT key FROM "O 1" WHERE key > 'k7' ORDER BY key) s), 'other'), 'k8 k9', 'which are found');
+warned(q(ALTER FOREIGN TABLE o3 OPTIONS (ADD ordered 'true')), 'Use: ALTER FOREIGN TABLE public.o3 ALTER COLUMN key TYPE text COLLATE "C"', 'the option, if it is added later,');
+sql('CREATE TABLE parts (key text, value text) PARTITION BY LIST (key); CREATE TABLE parent (key varchar(9), value text)', 'other');
+warned("CREATE FOREIGN TABLE hot PARTITION OF parts FOR VALUES IN ('h') $ordered", 'Declare the column, where it is inherited from, as: key text COLLATE "C"', 'a partition');
+warned("CREATE FOREIGN TABLE heir () INHERITS (parent) $ordered", 'Declare the column, where it is inherited from, as: key character varying(9) COLLATE "C"', 'what inherits');
+warned("SET check_function_bodies = off; CREATE FOREIGN TABLE restored (key text, value text) $ordered", 'Use: ALTER FOREIGN TABLE public.restored ALTER COLUMN key TYPE text COLLATE "C"', 'what a dump makes');
+
+# a dump restores each as it was, a partition among them
+sql('INSERT INTO parts VALUES (\'h\', \'hot\'); CREATE FOREIGN TABLE o_c (key text, value text) ' . $ordered, 'other');
+my $collations = q(SELECT string_agg(attrelid::regclass || '=' || attcollation::regcollation, ' ' ORDER BY attrelid::regclass::text) FROM pg_attribute WHERE attname = 'key' AND attrelid IN (SELECT ftrelid FROM pg_foreign_table));
+my $were = sql($collations, 'other');
+like($were, qr/hot="default".*o_c="C"/, 'there are maps of both');
+my $file = "$PostgreSQL::Test::Utils::tmp_check/other.sql";
+$node->command_ok([ 'pg_dump', '-f', $file, '--include-foreign-data=syncmap', 'other' ], 'pg_dump');
+sql(q(CREATE DATABASE other_again TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'));
+$node->command_ok([ 'psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-f', $file, 'other_again' ], 'the dump can be restored');
+is(sql($collations, 'other_again'), $were, 'with the collations that there were');
+is(sql('SELECT value FROM parts WHERE key = \'h\'', 'other_again'), 'hot', 'and the rows');
+
+# conditions that name "C" are found whatever the column's collation is, and so are prefixes
+for my $map ('o3', 'nd')
+{
+	sql("INSERT INTO $map SELECT 'k' || i, i FROM generate_series(1, 2000) i; INSERT INTO $map VALUES ('K1', 'K'), ('ä', 'a'), ('z', 'z')", 'other');
+	my %found = (
+		q(key COLLATE "C" > 'k1998' ORDER BY key COLLATE "C") => qr/^k1999 k2 k20/, q(key > 'k1998' COLLATE "C" AND 'k2' COLLATE "C" > key ORDER BY key COLLATE "C") => qr/^k1999$/,
+		q(key COLLATE "C" BETWEEN 'k1998' AND 'k1999' ORDER BY key COLLATE "C" DESC) => qr/^k1999 k1998$/, q(key COLLATE "C" >= 'z' ORDER BY key COLLATE "C" LIMIT 1) => qr/^z$/);
+	for my $condition (sort keys %found)
+	{
+		like(sql("EXPLAIN (COSTS OFF) SELECT * FROM $map WHERE $condition", 'other'), qr/Order: key.*\n.*Range:/, "$map: $condition is a range");
+		like(sql("SELECT string_agg(key, ' ') FROM (SELECT key FROM $map WHERE $condition) s", 'other'), $found{$condition}, "$map: $condition finds its keys");
+	}
+	for my $condition (q(key COLLATE "C" = 'k7'), q(key = 'k7' COLLATE "C"), q(key COLLATE "C" = ANY ('{k7,K7,none}')))
+	{
+		like(sql("EXPLAIN (COSTS OFF) SELECT * FROM $map WHERE $condition", 'other'), qr/Lookup:/, "$map: $condition is a lookup");
+		is(sql("SELECT string_agg(key, ' ') FROM $map WHERE $condition", 'other'), 'k7', "$map: $condition finds it");
+	}
+	like(sql("EXPLAIN (COSTS OFF) SELECT * FROM $map WHERE key COLLATE \"C\" LIKE 'k199_'", 'other'), qr/Range:/, "$map: LIKE under \"C\" is a range");
+	is(sql("SELECT count(*) FROM $map WHERE key COLLATE \"C\" LIKE 'k199_'", 'other'), '10', "$map: which finds what it should");
+	unlike(sql("EXPLAIN (COSTS OFF) SELECT * FROM $map WHERE key > 'k1998' ORDER BY key", 'other'), qr/Order:|Range:/, "$map: no range by its own collation");
+}
+like(sql(q(EXPLAIN (COSTS OFF) SELECT * FROM o3 WHERE key LIKE 'k199_'), 'other'), qr/Range:/, 'a prefix in a collation that is deterministic is one of bytes');
+is(sql(q(SELECT count(*) FROM o3 WHERE key LIKE 'k199_' AND starts_with(key, 'k19')), 'other'), '10', 'which finds what it should');
+like(sql(q(EXPLAIN (COSTS OFF) SELECT * FROM o3 WHERE key LIKE 'k7'), 'other'), qr/Range: \(key = 'k7'::text\)/, 'without a wildcard it is one key');
+like(sql(q(EXPLAIN (COSTS OFF) SELECT * FROM o3 WHERE key = 'k7'), 'other'), qr/Lookup:/, 'equality in a collation that is deterministic is a lookup');
+unlike(sql(q(EXPLAIN (COSTS OFF) SELECT * FROM nd WHERE key = 'k7'), 'other'), qr/Lookup:|Range:/, 'in one that is not it is none');
+is(sql(q(SELECT string_agg(key, ' ' ORDER BY key COLLATE "C") FROM nd WHERE key = 'k1'), 'other'), 'K1 k1', 'and finds all that are equal');
 
 $node->stop;
 done_testing();
