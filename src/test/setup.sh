@@ -158,6 +158,19 @@ missing_packages()
 			perl -MIPC::Run -e 1 2>/dev/null || echo libipc-run-perl
 			command -v patch >/dev/null || echo patch
 			;;
+		clients)
+			command -v node >/dev/null || echo nodejs
+			command -v npm >/dev/null || echo npm
+			/usr/bin/python3 -c 'import django' 2>/dev/null || echo python3-django
+			/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || echo python3-psycopg2
+			/usr/bin/python3 -c 'import sqlalchemy' 2>/dev/null || echo python3-sqlalchemy
+			command -v php >/dev/null || echo php-cli
+			php -m 2>/dev/null | grep -qx pdo_pgsql || echo php-pgsql
+			[ -f /usr/share/php/Symfony/Component/Cache/autoload.php ] || echo php-symfony-cache
+			[ -f /usr/share/php/Psr/SimpleCache/autoload.php ] || echo php-psr-simple-cache
+			[ -f /usr/share/php/Cache/IntegrationTests/autoload.php ] || echo php-cache-integration-tests
+			[ -x /usr/bin/phpunit ] || echo phpunit
+			;;
 		analyse)
 			command -v cppcheck >/dev/null || echo cppcheck
 			command -v clang-tidy >/dev/null || echo clang-tidy
@@ -204,7 +217,7 @@ start_as_usual()
 	[ -z "$no_services_made" ] || $sudo rm -f "$no_services"
 }
 
-# install_missing bench|peers|test|analyse|fuzz|valgrind|model|versions: install what is missing of what that needs
+# install_missing bench|peers|test|clients|analyse|fuzz|valgrind|model|versions: install what is missing of what that needs
 install_missing()
 {
 	local missing
