@@ -150,6 +150,19 @@ sm_wait_event(int which)
 #define SM_IS_OLD(var) (false)
 #endif
 
+/* Does RETURNING return the row as it was?  And: that is this one. */
+#if PG_VERSION_NUM >= 180000
+#define SM_RETURNS_OLD(projection) \
+	(((projection)->pi_state.flags & EEO_FLAG_HAS_OLD) != 0)
+#define SM_TELL_OLD(state, econtext, slot)                                             \
+	((state)->flags &= ~EEO_FLAG_OLD_IS_NULL, (state)->flags &= ~EEO_FLAG_NEW_IS_NULL, \
+	 (econtext)->ecxt_oldtuple = (slot))
+#else
+#define SM_RETURNS_OLD(projection) (false)
+#define SM_TELL_OLD(state, econtext, slot) \
+	((void) (state), (void) (econtext), (void) (slot))
+#endif
+
 /* A row without a header of a table's. */
 #if PG_VERSION_NUM >= 180000
 #define sm_form_minimal_tuple(desc, values, nulls) \
@@ -207,6 +220,9 @@ sm_wait_event(int which)
 #if PG_VERSION_NUM >= 180000
 #define sm_before_update(estate, epq, result, old, slot) \
 	ExecBRUpdateTriggers(estate, epq, result, NULL, old, slot, NULL, NULL, false)
+#elif PG_VERSION_NUM >= 160000
+#define sm_before_update(estate, epq, result, old, slot) \
+	ExecBRUpdateTriggers(estate, epq, result, NULL, old, slot, NULL, NULL)
 #else
 #define sm_before_update(estate, epq, result, old, slot) \
 	ExecBRUpdateTriggers(estate, epq, result, NULL, old, slot, NULL)

@@ -26,6 +26,7 @@
 #include "expiry.h"
 #include "fdw_modify.h"
 #include "options.h"
+#include "returning.h"
 #include "row.h"
 #include "seen.h"
 
@@ -49,9 +50,11 @@ typedef struct modify_state
 	bool keeps_expiry;		   /* an UPDATE leaves it as it is */
 	bool leaves_expiry;		   /* DO UPDATE does, and knows what it is */
 	bool returns;			   /* a row that was stored is looked at */
-	/* ON CONFLICT DO UPDATE: what ExecInsert is to fire after a row, or NULL; see fire_insert */
+	/* ON CONFLICT DO UPDATE: NULL, or what the executor is told, see tell_executor */
 	TriggerDesc *triggers;
 	TriggerDesc *silent;
+	sm_returning *returning;
+	bool begun;		/* its first row has come */
 	TupleDesc desc; /* of the map's table */
 	AttrNumber
 		*old;		/* where its columns, as they were read, stand in the plan's slot */
@@ -582,25 +585,6 @@ may_look_again(const modify_state *state, const ResultRelInfo *result,
 						 state->types.key_column);
 }
 
-/* Prepares for ON CONFLICT DO UPDATE. */
-static void
-begin_upsert(modify_state *state, const ResultRelInfo *result, const ModifyTable *plan)
-{
-	TriggerDesc *triggers = result->ri_TrigDesc;
-
-	state->compares = true;
-	state->seen = sm_seen_make();
-	state->leaves_expiry =
-		!list_member_int(plan->onConflictCols, state->types.expires_column) &&
-		(triggers == NULL || !triggers->trig_update_before_row);
-	if (triggers == NULL || !triggers->trig_insert_after_row)
-		return;
-	state->triggers = triggers;
-	state->silent = palloc(sizeof(TriggerDesc));
-	*state->silent = *triggers;
-	state->silent->trig_insert_after_row = false;
-}
-
 /* Finds the columns of the row that was read among those of the plan. */
 static void
 find_old_columns(modify_state *state, List *targets)
@@ -634,8 +618,6 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 		returns_rows(result);
 	state->compares = intVal(list_nth(fdw_private, SM_MODIFY_COMPARES)) != 0;
 	state->keeps_expiry = intVal(list_nth(fdw_private, SM_MODIFY_KEEPS_EXPIRY)) != 0;
-	if (state->conflict == ONCONFLICT_UPDATE)
-		begin_upsert(state, result, plan);
 	if (plan->operation == CMD_INSERT)
 		return;
 
@@ -722,14 +704,17 @@ second_time(void)
 }
 
 /*
- * ExecInsert fires the triggers after an INSERT of whatever row it gets back: those of a row
- * that was updated are another desc, which has none.
+ * Has ExecInsert treat the row that it gets back as what it is: it fires the triggers after an
+ * INSERT, and returns no old row.  For one that was updated the triggers are another desc, which
+ * has none of these; old is the row as it was.
  */
 static void
-fire_insert(const modify_state *state, ResultRelInfo *result, bool inserted)
+tell_executor(modify_state *state, ResultRelInfo *result, TupleTableSlot *old)
 {
 	if (state->triggers != NULL)
-		result->ri_TrigDesc = inserted ? state->triggers : state->silent;
+		result->ri_TrigDesc = old == NULL ? state->triggers : state->silent;
+	if (state->returning != NULL)
+		sm_returning_set(state->returning, result, old);
 }
 
 /* The row in a slot as a tuple, for triggers; the slot keeps it. */
@@ -857,6 +842,31 @@ insert_pair(modify_state *state, EState *estate, ResultRelInfo *result,
 	return true;
 }
 
+/* Prepares for the first row; the executor has not made all of it when the statement begins. */
+static void
+begin_upsert(modify_state *state, EState *estate, const ResultRelInfo *result)
+{
+	const ModifyTable *plan = (const ModifyTable *) state->mtstate->ps.plan;
+	TriggerDesc *triggers = result->ri_TrigDesc;
+	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
+
+	state->begun = true;
+	state->compares = true;
+	state->seen = sm_seen_make();
+	state->leaves_expiry =
+		!list_member_int(plan->onConflictCols, state->types.expires_column) &&
+		(triggers == NULL || !triggers->trig_update_before_row);
+	if (triggers != NULL && triggers->trig_insert_after_row)
+	{
+		state->triggers = triggers;
+		state->silent = palloc(sizeof(TriggerDesc));
+		*state->silent = *triggers;
+		state->silent->trig_insert_after_row = false;
+	}
+	state->returning = sm_returning_make(result);
+	MemoryContextSwitchTo(old);
+}
+
 /*
  * Stores a row, or updates the one that is there, whichever it is at one moment: if somebody
  * else gets in between, all is looked at again.  Returns the row as it is stored, or NULL.
@@ -870,6 +880,8 @@ upsert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 	row_bytes old;
 
 	state->own_changes = 0;
+	if (!state->begun)
+		begin_upsert(state, estate, result);
 	check_bounds(estate, result, slot);
 	if (!begin(state))
 		return NULL;
@@ -885,13 +897,13 @@ upsert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 		{
 			if (insert_pair(state, estate, result, slot))
 			{
-				fire_insert(state, result, true);
+				tell_executor(state, result, NULL);
 				return slot;
 			}
 		}
 		else if (update_pair(state, estate, result, slot, old, &stored))
 		{
-			fire_insert(state, result, false);
+			tell_executor(state, result, result->ri_onConflict->oc_Existing);
 			InstrCountTuples2(&state->mtstate->ps, 1);
 			return stored;
 		}

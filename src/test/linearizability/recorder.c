@@ -159,6 +159,19 @@ static const statement of_map[] = {
 	{COMPARE_AND_DELETE, "cad", "SELECT syncmap.compare_and_delete('%s', $1, $2)"},
 	{INCREMENT, "increment", "SELECT syncmap.increment('%s', $1, $2)"},
 	{UPDATE, "update", "UPDATE %s SET value = $2 WHERE key = $1"},
+	/* what looks at the pair, and again if it has changed */
+	{GET_OR_PUT, "upsert_kept",
+	 "INSERT INTO %s AS m VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = "
+	 "m.value RETURNING value <> $2, value"},
+	{INCREMENT, "upsert_added",
+	 "INSERT INTO %s AS m VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = "
+	 "m.value::bigint + EXCLUDED.value::bigint RETURNING value"},
+	{COMPARE_AND_SWAP, "update_where",
+	 "UPDATE %s SET value = $3 WHERE key = $1 AND value = $2"},
+	{COMPARE_AND_DELETE, "delete_where",
+	 "DELETE FROM %s WHERE key = $1 AND value = $2"},
+	{GET_AND_DELETE, "delete_returning",
+	 "DELETE FROM %s WHERE key = $1 RETURNING value"},
 	{CLEAR, "clear", "SELECT syncmap.clear('%s')"},
 };
 

@@ -129,7 +129,7 @@ BEGIN
 	PERFORM set_config('mal.n', '', false);
 	SET LOCAL client_min_messages = error;
 	DROP TABLE IF EXISTS mal.mp, mal.tw CASCADE;
-	DROP FOREIGN TABLE IF EXISTS mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me, mal.mf, mal.mw CASCADE;
+	DROP FOREIGN TABLE IF EXISTS mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me, mal.mf, mal.mw, mal.mr, mal.ms CASCADE;
 	-- gives back their places
 	COMMIT;
 	SET LOCAL client_min_messages = error;
@@ -139,6 +139,8 @@ BEGIN
 		syncmap.create('mal.mt'), syncmap.create('mal.me', value_type => 'mal.nested'),
 		syncmap.create('mal.mf', loader => 'SELECT length(mal.hit($1))::text'), syncmap.create('mal.mw', loader => 'SELECT max(v) FROM mal.tw WHERE k = mal.hit($1)');
 	PERFORM syncmap.watch('mal.mw', 'mal.tw', 'mal.plain_key(k)');
+	CREATE FOREIGN TABLE mal.mr (a text, id text OPTIONS (key 'true'), b mal.c, until bigint OPTIONS (expires 'ms')) SERVER syncmap;
+	CREATE FOREIGN TABLE mal.ms (id varchar(8), a mal.d, b text) SERVER syncmap OPTIONS (ordered 'true');
 	ALTER FOREIGN TABLE mal.mt ALTER value SET DEFAULT mal.hit('x');
 	CREATE TRIGGER hit BEFORE INSERT OR UPDATE OR DELETE ON mal.mt FOR EACH ROW EXECUTE FUNCTION mal.trigger_hit();
 	CREATE VIEW mal.mv AS SELECT * FROM mal.mm WHERE mal.hit(value) IS NOT NULL AND key LIKE 'm%' WITH CHECK OPTION;
@@ -147,7 +149,7 @@ BEGIN
 	CREATE TRIGGER hit BEFORE INSERT OR UPDATE OR DELETE ON mal.mp1 FOR EACH ROW EXECUTE FUNCTION mal.trigger_hit();
 	GRANT ALL ON mal.mm, mal.mo TO friend;
 	PERFORM syncmap.put(m::regclass, 'mine', 'x') FROM unnest('{mal.mm, mal.mo, mal.mc, mal.mt, mal.mp1}'::text[]) m;
-	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint);
+	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint), syncmap.put('mal.mr', 'mine', '(x,mine,(x),)');
 END $$;
 -- Or only what is in them, if they are what they were.
 CREATE PROCEDURE fill_maps() LANGUAGE plpgsql AS $$
@@ -157,10 +159,10 @@ BEGIN
 		CALL mal.make_maps();
 		RETURN;
 	END IF;
-	PERFORM syncmap.clear(m::regclass) FROM unnest('{mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me, mal.mp1, mal.mf, mal.mw}'::text[]) m;
+	PERFORM syncmap.clear(m::regclass) FROM unnest('{mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me, mal.mp1, mal.mf, mal.mw, mal.mr, mal.ms}'::text[]) m;
 	DELETE FROM mal.tw;
 	PERFORM syncmap.put(m::regclass, 'mine', 'x') FROM unnest('{mal.mm, mal.mo, mal.mc, mal.mt, mal.mp1}'::text[]) m;
-	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint);
+	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint), syncmap.put('mal.mr', 'mine', '(x,mine,(x),)');
 END $$;
 -- so that a partition's bounds run it, too
 CREATE FUNCTION plain_key(k text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
@@ -259,6 +261,24 @@ my %routes = (
 	copy => "COPY mt FROM STDIN;\nmore\ty\nmost\tz\n\\.\nCOPY md FROM STDIN;\nmore\ty\nmost\tz\n\\.\nCOPY mp FROM STDIN;\nmore\ty\n\\.\nCOPY mt (key) FROM STDIN;\nlast\n\\.\n",
 	copy_out => 'COPY (SELECT hit(), * FROM mm) TO STDOUT;',
 	with_modify => q(WITH w AS (INSERT INTO mm SELECT 'more', hit('y') FROM mo RETURNING *), d AS (DELETE FROM mo WHERE hit() RETURNING *) SELECT * FROM w, d, mm;),
+
+	upsert => q(INSERT INTO mm VALUES ('mine', 'y'), ('more', 'z'), ('ca' || 'rd', 'a') ON CONFLICT (key) DO UPDATE SET value = hit(mm.value || excluded.value) WHERE hit() RETURNING hit(), *;),
+	upsert_domain => q(INSERT INTO md VALUES ('mine', 'y'); INSERT INTO md VALUES ('mine', 'z'), ('ca' || 'rd', 'a') ON CONFLICT (key) DO UPDATE SET value = excluded.value || md.value RETURNING *;),
+	upsert_trigger => q(INSERT INTO mt VALUES ('mine', 'y'), ('more', 'z') ON CONFLICT (key) DO UPDATE SET value = excluded.value || mt.value RETURNING *;),
+	upsert_view => q(INSERT INTO mv VALUES ('mine', 'y') ON CONFLICT (key) DO UPDATE SET value = excluded.value || mv.value RETURNING *; INSERT INTO mv VALUES ('mine', 'y') ON CONFLICT (key) DO UPDATE SET key = hit('other');),
+	upsert_select => q(INSERT INTO mm SELECT key, hit(value) FROM mo ON CONFLICT (key) DO UPDATE SET (key, value) = (SELECT mm.key, value || hit('y') FROM mo LIMIT 1) RETURNING hit(), *;),
+	upsert_own => q(INSERT INTO mm VALUES ('mine', 'y') ON CONFLICT (key) DO UPDATE SET value = hit(syncmap.swap('mm', 'mine', 'z')) RETURNING *; INSERT INTO mm VALUES ('mine', 'y') ON CONFLICT (key) DO UPDATE SET value = CASE WHEN syncmap.delete('mm', 'mine') THEN hit('z') END RETURNING *;),
+	upsert_prepared => q(PREPARE u AS INSERT INTO mm VALUES ($1, hit($2)) ON CONFLICT (key) DO UPDATE SET value = hit(excluded.value) RETURNING *; EXECUTE u('mine', 'y'); SELECT hit(); EXECUTE u('mine', 'z');),
+	update_again => q(UPDATE mm SET value = hit(syncmap.swap('mm', key, 'z')) WHERE value <> '' RETURNING *; UPDATE mo SET value = o.value || syncmap.increment('mn', 1::bigint) FROM mm o WHERE o.key = mo.key AND syncmap.put('mo', mo.key, hit('y')) IS NOT NULL RETURNING *;
+		DELETE FROM mm WHERE syncmap.put('mm', key, hit('y')) IS NOT NULL RETURNING *;),
+
+	row_scan => q(SELECT hit(), * FROM mr; SELECT hit(), mr FROM mr WHERE id = 'mine'; BEGIN; DECLARE c CURSOR FOR SELECT mr, b FROM mr; SELECT hit(); FETCH ALL FROM c; COMMIT;),
+	row_get => q(SELECT hit(), syncmap.get('mr', hit('mine'), NULL::mr), syncmap.get('mr', ROW('mine')::c), syncmap.get('mr', 'ca' || hit('rd')); SELECT syncmap.get_many('mr', ARRAY[ROW('mine')::c, ROW('ca' || 'rd')::c], NULL::mr), hit(); SELECT *, hit() FROM syncmap.range('mr');),
+	row_put => q(SELECT syncmap.put('ms', 'mine', '(mine,y,z)'), hit(); SELECT syncmap.put('ms', ROW('mine')::c, '(,y,z)'); SELECT syncmap.swap('ms', 'mine', '(mine,y,z)'), syncmap.get('ms', 'mine'); SELECT syncmap.put('mr', ROW('mine')::c, ROW(hit('y'), 'mine', ROW(hit('z')), NULL)::mr);
+		SELECT syncmap.put_many('ms', ARRAY[ROW('mine')::c, ROW('more')::c], ARRAY['(mine,y,z)', '(more,y,z)']); SELECT * FROM syncmap.get_or_put('ms', ROW('most')::c, '(most,y,z)'); SELECT ms, hit() FROM ms;),
+	row_modify => q(INSERT INTO ms VALUES ('mine', 'y', hit('z')), ('more', 'y', 'z') RETURNING *, hit(); UPDATE ms SET b = hit(b), a = b || 'y' RETURNING *; UPDATE mr SET b = ROW(hit('y'))::c, a = (b).t RETURNING *, hit(); DELETE FROM ms WHERE a = hit('zy') OR hit() RETURNING *;),
+	row_upsert => q(INSERT INTO mr VALUES (hit('y'), 'mine', ROW('z')::c) ON CONFLICT (id) DO UPDATE SET a = hit(mr.a || excluded.a), b.t = hit((excluded.b).t) WHERE hit() RETURNING *; INSERT INTO ms VALUES ('mine', 'y', 'z'), ('more', 'y', hit('z')) ON CONFLICT (id) DO UPDATE SET a = excluded.b RETURNING ms, hit();),
+	key_length => q(SELECT syncmap.put('ms', ROW('mine-mine-mine')::c, '(,y,z)'); SELECT * FROM ms WHERE id = stable_hit('mine'); SELECT * FROM ms WHERE id >= stable_hit('') AND id LIKE 'm%' ORDER BY id; SELECT * FROM syncmap.range('ms', ROW('')::c);),
 
 	explain => q(EXPLAIN SELECT * FROM mm WHERE key = stable_hit('mine'); EXPLAIN (VERBOSE) SELECT * FROM mo WHERE key > stable_hit('');),
 	explain_analyze => q(EXPLAIN (ANALYZE) SELECT hit(), * FROM mm; EXPLAIN (ANALYZE) SELECT * FROM mo WHERE key >= stable_hit('') ORDER BY key; EXPLAIN (ANALYZE) INSERT INTO mt VALUES ('more', 'y');),
