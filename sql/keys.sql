@@ -20,7 +20,7 @@ SELECT syncmap.create('kv', key_type => 'varchar(5)', value_type => 'integer', o
 SELECT attrelid::regclass, format_type(atttypid, atttypmod), attcollation::regcollation FROM pg_attribute
 	WHERE attrelid IN ('kv'::regclass, 'kc'::regclass, 'ks'::regclass, 'kz'::regclass, 'kt'::regclass, 'kd'::regclass) AND attname = 'key' ORDER BY 1::text;
 INSERT INTO kv VALUES ('', 1), (' ', 2), ('a', 3), ('a ', 4), ('ab', 5), ('äöüßé', 6);
-INSERT INTO kc VALUES ('', 1), (E'\x01', 2), ('a', 3), (E'a\x01', 4), ('a b', 5), ('ab', 6), ('äöüßé', 7);
+INSERT INTO kc VALUES ('', 1), (E'\x01', 2), ('a', 3), (E'a\x01', 4), ('a b', 5), ('ab', 6), ('äöüßé', 7), ('é', 8);
 INSERT INTO ks VALUES (32767, 5), (-32768, 1), (-1, 2), (1, 4), (0, 3), (256, 6), (-256, 7);
 INSERT INTO kz VALUES ('infinity', 1), ('-infinity', 2), ('294276-12-31 23:59:59.999999+00', 3), ('4714-11-24 00:00:00+00 BC', 4),
 	('2000-01-01', 5), ('1999-12-31 23:59:59.999999+00', 6), ('2000-01-01 00:00:00.000001', 7);

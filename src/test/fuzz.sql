@@ -26,7 +26,9 @@ BEGIN
 	FOREACH m IN ARRAY '{
 		"own.texts;ordered => true", "own.evicting;max_memory => ''64kB''", "own.kept;consistent => true, eviction => ''none'', max_memory => ''2MB''",
 		"own.numbers;key_type => ''bigint'', value_type => ''bigint''", "own.small;key_type => ''integer'', value_type => ''numeric'', ordered => true",
-		"own.ids;key_type => ''uuid'', value_type => ''jsonb''", "own.bytes;key_type => ''bytea'', value_type => ''timestamptz'', ttl => ''1 s''"}'::text[] LOOP
+		"own.ids;key_type => ''uuid'', value_type => ''jsonb''", "own.bytes;key_type => ''bytea'', value_type => ''timestamptz'', ttl => ''1 s''",
+		"own.names;key_type => ''varchar(3)'', ordered => true", "own.chars;key_type => ''char(4)'', ordered => true", "own.tiny;key_type => ''smallint''",
+		"own.dates;key_type => ''date'', value_type => ''integer'', ordered => true", "own.moments;key_type => ''timestamptz(0)'', ordered => true"}'::text[] LOOP
 		IF to_regclass(split_part(m, ';', 1)) IS NULL THEN
 			EXECUTE format('SELECT syncmap.create(%L, %s)', split_part(m, ';', 1), split_part(m, ';', 2));
 		END IF;
@@ -45,13 +47,13 @@ SELECT make_maps();
 CREATE TABLE own.arguments (map regclass, key text, value text, number bigint, small integer, id uuid, bytes bytea, yes boolean, span interval, keys text[], moment timestamptz);
 ALTER TABLE own.arguments OWNER TO stranger;
 INSERT INTO own.arguments SELECT m::regclass, k, repeat(k, 100), i, i, md5(k)::uuid, k::bytea, i % 2 = 0, i * interval '1 ms', ARRAY[k, NULL], now()
-	FROM unnest('{secret, readable, writable, plain, own.texts, own.evicting, own.kept, own.numbers, own.small, own.ids, own.bytes, own.rows, own.days}'::text[]) WITH ORDINALITY m(m, i), unnest('{"", k, ü}'::text[]) k;
+	FROM unnest('{secret, readable, writable, plain, own.texts, own.evicting, own.kept, own.numbers, own.small, own.ids, own.bytes, own.names, own.chars, own.tiny, own.dates, own.moments, own.rows, own.days}'::text[]) WITH ORDINALITY m(m, i), unnest('{"", k, ü}'::text[]) k;
 
 -- What an argument of a type may be, as SQL.
 CREATE TABLE pool (type text, expression text);
 INSERT INTO pool SELECT type, regexp_split_to_table(expressions, '\s*\|\s*') FROM (VALUES
 	('regclass', $$'secret' | 'readable' | 'writable' | 'plain' | 'own.texts' | 'own.texts' | 'own.evicting' | 'own.kept' | 'own.numbers' | 'own.small' |
-		'own.ids' | 'own.bytes' | 'own.rows' | 'own.rows' | 'own.days' | NULL | 0 | 1259 | 'pg_class' | 4294967295$$),
+		'own.ids' | 'own.bytes' | 'own.names' | 'own.chars' | 'own.tiny' | 'own.dates' | 'own.moments' | 'own.rows' | 'own.rows' | 'own.days' | NULL | 0 | 1259 | 'pg_class' | 4294967295$$),
 	('text', $$NULL | '' | 'k' | 'k' | 'k1' | 'ü' | ' ' | '%' | E'\'\\' | E'\x01' | chr(1114111) | repeat('k', 1023) | repeat('k', 1024) | repeat('k', 65536) |
 		repeat('v', 300000) | repeat(md5(random()::text), 4000) | '(1,,x,{1},)' | '(2,k,,,9000000000000)' | '(,,,,5)' | '2026-11-29' | '64kB' | '-1' | 'true' | 'none' | 'text' | 'integer[]' | 'pg_class' | 'no type' | 'own.new' | 'own.texts' |
 		'SELECT $1::text' | 'SELECT 1' | 'SELECT $2::text' | 'SELECT 1, 2' | 'DELETE FROM own.arguments RETURNING key'$$),
@@ -61,9 +63,9 @@ INSERT INTO pool SELECT type, regexp_split_to_table(expressions, '\s*\|\s*') FRO
 	('boolean', 'NULL | true | false'),
 	('interval', $$NULL | '0' | '1 ms' | '-1 s' | '1 h' | '178000000 years' | '-178000000 years' | '1 mon -30 days'$$),
 	('any', $$NULL | 'k'::text | 1 | 1::bigint | 1.5 | 'k'::bytea | md5('k')::uuid | '{}'::jsonb | now() | ARRAY[1] | ROW(1, 'x') | ROW(1, 'k', 'x', NULL, NULL)::own.rows | NULL::own.rows | '2026-11-29'::date | 'x'::name | 5::smallint |
-		'k'::varchar(3) | 'infinity'::timestamptz | 'NaN'::numeric | NULL::text$$),
-	('anyarray', $$NULL | '{}'::text[] | '{k,NULL}'::text[] | ARRAY[1,2] | ARRAY[1::bigint,NULL] | ARRAY['k'::bytea] | ARRAY[[1,2],[3,4]] | ARRAY[md5('k')::uuid] | ARRAY[ROW(1)]$$),
-	('regtype', $$NULL | 'text' | 'bytea' | 'integer' | 'bigint' | 'uuid' | 'jsonb' | 'own.arguments' | 'record' | 'anyelement' | 'cstring' | 'text[]' | 0 | 'refcursor'$$)) p(type, expressions);
+		'k'::varchar(3) | 'k  '::char(4) | 'infinity'::timestamptz | 'infinity'::date | '4714-11-24 BC'::timestamp | 32767::smallint | 'NaN'::numeric | NULL::text$$),
+	('anyarray', $$NULL | '{}'::text[] | '{k,NULL}'::text[] | ARRAY[1,2] | ARRAY[1::bigint,NULL] | ARRAY['k'::bytea] | ARRAY[[1,2],[3,4]] | ARRAY[md5('k')::uuid] | ARRAY['k'::char(2)] | ARRAY['2026-01-02'::date, NULL] | ARRAY[ROW(1)]$$),
+	('regtype', $$NULL | 'text' | 'bytea' | 'integer' | 'bigint' | 'uuid' | 'varchar(3)' | 'char(4)' | 'smallint' | 'date' | 'timestamp(0)' | 'timestamptz' | 'jsonb' | 'own.arguments' | 'record' | 'anyelement' | 'cstring' | 'text[]' | 0 | 'refcursor'$$)) p(type, expressions);
 
 CREATE FUNCTION one(of_type text) RETURNS text LANGUAGE sql AS $$
 	SELECT coalesce((SELECT expression FROM pool WHERE type = CASE of_type WHEN 'anyelement' THEN 'any' WHEN 'anycompatible' THEN 'any' WHEN 'anynonarray' THEN 'any' WHEN '"any"' THEN 'any' WHEN 'anycompatiblearray' THEN 'anyarray'
@@ -95,7 +97,7 @@ END $$;
 CREATE FUNCTION random_statement() RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	-- mostly its own
-	m text := (ARRAY['own.texts', 'own.evicting', 'own.kept', 'own.numbers', 'own.small', 'own.ids', 'own.bytes', 'readable', 'writable', 'secret'])[1 + floor(random() * 10)];
+	m text := (ARRAY['own.texts', 'own.evicting', 'own.kept', 'own.numbers', 'own.small', 'own.ids', 'own.bytes', 'own.names', 'own.chars', 'own.tiny', 'own.dates', 'own.moments', 'readable', 'writable', 'secret'])[1 + floor(random() * 15)];
 	options text[];
 	option text;
 	verb text := (ARRAY['ADD', 'SET', 'DROP', ''])[1 + floor(random() * 4)];
@@ -110,7 +112,7 @@ BEGIN
 		WHEN 4 THEN format('UPDATE %s SET %s = %s%s', m, (ARRAY['key', 'value', 'expires_at'])[1 + floor(random() * 3)], one('any'), (ARRAY['', ' WHERE key = ' || one('any'), ' WHERE key > ' || one('any')])[1 + floor(random() * 3)])
 		WHEN 5 THEN format('DELETE FROM %s WHERE %s', m, (ARRAY['true', 'key = ' || one('any'), 'key >= ' || one('any') || ' AND key < ' || one('any'), 'key = ANY (' || one('anyarray') || ')'])[1 + floor(random() * 4)])
 		WHEN 6 THEN format('SELECT count(*) FILTER (WHERE s::text LIKE ''%%a secr%%'') FROM (SELECT * FROM %s WHERE %s ORDER BY key %s LIMIT %s) s', m, (ARRAY['key LIKE ''k%''', 'key BETWEEN ' || one('any') || ' AND ' || one('any'), 'starts_with(key, ' || one('text') || ')', 'key <> ' || one('any'), 'key LIKE ' || one('text')])[1 + floor(random() * 5)], (ARRAY['', 'DESC', 'NULLS FIRST'])[1 + floor(random() * 3)], (ARRAY['ALL', '0', '3', '1000'])[1 + floor(random() * 4)])
-		WHEN 7 THEN format('ALTER FOREIGN TABLE %s %s', m, (ARRAY['ALTER value TYPE text', 'ADD COLUMN more integer', 'DROP COLUMN expires_at', 'RENAME key TO k', 'RENAME k TO key', 'ALTER key TYPE bytea USING NULL', 'ADD COLUMN expires_at timestamptz', 'DISABLE TRIGGER ALL'])[1 + floor(random() * 8)])
+		WHEN 7 THEN format('ALTER FOREIGN TABLE %s %s', m, (ARRAY['ALTER value TYPE text', 'ADD COLUMN more integer', 'DROP COLUMN expires_at', 'RENAME key TO k', 'RENAME k TO key', 'ALTER key TYPE bytea USING NULL', 'ADD COLUMN expires_at timestamptz', 'DISABLE TRIGGER ALL', 'ALTER key TYPE varchar(4)', 'ALTER key TYPE char(3) COLLATE "POSIX"', 'ALTER key TYPE timestamp'])[1 + floor(random() * 11)])
 		WHEN 8 THEN format('INSERT INTO %s (key, value) VALUES (%s, %s), (%s, %s) ON CONFLICT (key) DO %s', m, one('any'), one('any'), one('any'), one('any'),
 			(ARRAY['NOTHING', 'UPDATE SET value = excluded.value RETURNING *', 'UPDATE SET key = ' || one('any'), 'UPDATE SET value = ' || one('any') || ' WHERE excluded.key <> ' || one('any')])[1 + floor(random() * 4)])
 		WHEN 9 THEN format('INSERT INTO own.rows VALUES (%s, %s, %s, %s, %s) ON CONFLICT (id) DO UPDATE SET %s RETURNING *', one('integer'), one('text'), one('text'), (ARRAY['NULL', '''{1,NULL}''', 'ARRAY[1.50]'])[1 + floor(random() * 3)], one('bigint'),

@@ -270,6 +270,8 @@ warned(q(ALTER FOREIGN TABLE o3 OPTIONS (ADD ordered 'true')), 'Use: ALTER FOREI
 sql('CREATE TABLE parts (key text, value text) PARTITION BY LIST (key); CREATE TABLE parent (key varchar(9), value text)', 'other');
 warned("CREATE FOREIGN TABLE hot PARTITION OF parts FOR VALUES IN ('h') $ordered", 'Declare the column, where it is inherited from, as: key text COLLATE "C"', 'a partition');
 warned("CREATE FOREIGN TABLE heir () INHERITS (parent) $ordered", 'Declare the column, where it is inherited from, as: key character varying(9) COLLATE "C"', 'what inherits');
+like(answer("CREATE FOREIGN TABLE heir2 (key varchar(9), more text) INHERITS (parent) $ordered"), qr/^WARNING:  the order of map "heir2"/m, 'a column that is merged with an inherited one is warned, too');
+is(collation('heir2'), '"default"', 'and has the collation that it has there');
 warned("SET check_function_bodies = off; CREATE FOREIGN TABLE restored (key text, value text) $ordered", 'Use: ALTER FOREIGN TABLE public.restored ALTER COLUMN key TYPE text COLLATE "C"', 'what a dump makes');
 
 # a dump restores each as it was, a partition among them
