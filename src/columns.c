@@ -291,7 +291,7 @@ column_named(Relation rel, const char *name, const char *option)
 	return value != NULL && is_false(value) ? InvalidAttrNumber : column;
 }
 
-/* The first column that there is.  Raises 42804 if there is none. */
+/* The first column that has not got the option key 'false'.  Raises 42804 if there is none. */
 static AttrNumber
 first_column(Relation rel)
 {
@@ -299,8 +299,12 @@ first_column(Relation rel)
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		if (!TupleDescAttr(desc, i)->attisdropped)
-			return TupleDescAttr(desc, i)->attnum;
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		const char *option =
+			att->attisdropped ? "false" : column_option(rel, att->attnum, "key");
+
+		if (option == NULL || !is_false(option))
+			return att->attnum;
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_DATATYPE_MISMATCH),

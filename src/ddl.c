@@ -470,28 +470,32 @@ static ColumnDef *
 key_definition(const CreateForeignTableStmt *statement)
 {
 	ColumnDef *named = NULL;
+	ColumnDef *first = NULL;
 	ListCell *cell;
-	bool flag;
 
 	if (statement->base.inhRelations != NIL || statement->base.tableElts == NIL)
 		return NULL;
 	foreach (cell, statement->base.tableElts)
 	{
 		ColumnDef *column = lfirst(cell);
+		bool flag = false;
 
 		if (IsA(column, TableLikeClause))
 			return NULL;
 		if (!IsA(column, ColumnDef))
 			continue;
-		if (find_flag(column->fdwoptions, "key", &flag) && flag)
-			return column;
-		if (strcmp(column->colname, "key") == 0 &&
-			!find_flag(column->fdwoptions, "key", &flag))
+		if (find_flag(column->fdwoptions, "key", &flag))
+		{
+			if (flag)
+				return column;
+			continue;
+		}
+		if (strcmp(column->colname, "key") == 0)
 			named = column;
+		if (first == NULL)
+			first = column;
 	}
-	if (named == NULL && IsA(linitial(statement->base.tableElts), ColumnDef))
-		named = linitial(statement->base.tableElts);
-	return named;
+	return named != NULL ? named : first;
 }
 
 /*

@@ -149,7 +149,7 @@ BEGIN
 	CREATE TRIGGER hit BEFORE INSERT OR UPDATE OR DELETE ON mal.mp1 FOR EACH ROW EXECUTE FUNCTION mal.trigger_hit();
 	GRANT ALL ON mal.mm, mal.mo TO friend;
 	PERFORM syncmap.put(m::regclass, 'mine', 'x') FROM unnest('{mal.mm, mal.mo, mal.mc, mal.mt, mal.mp1}'::text[]) m;
-	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint), syncmap.put('mal.mr', 'mine', '(x,mine,(x),)');
+	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint), syncmap.put('mal.mr', 'mine', '(x,mine,"(x)",)');
 END $$;
 -- Or only what is in them, if they are what they were.
 CREATE PROCEDURE fill_maps() LANGUAGE plpgsql AS $$
@@ -162,7 +162,7 @@ BEGIN
 	PERFORM syncmap.clear(m::regclass) FROM unnest('{mal.mm, mal.md, mal.mo, mal.mc, mal.mn, mal.mt, mal.me, mal.mp1, mal.mf, mal.mw, mal.mr, mal.ms}'::text[]) m;
 	DELETE FROM mal.tw;
 	PERFORM syncmap.put(m::regclass, 'mine', 'x') FROM unnest('{mal.mm, mal.mo, mal.mc, mal.mt, mal.mp1}'::text[]) m;
-	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint), syncmap.put('mal.mr', 'mine', '(x,mine,(x),)');
+	PERFORM syncmap.put('mal.mn', 1::bigint, 2::bigint), syncmap.put('mal.mr', 'mine', '(x,mine,"(x)",)');
 END $$;
 -- so that a partition's bounds run it, too
 CREATE FUNCTION plain_key(k text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
