@@ -262,8 +262,8 @@ my %routes = (
 	copy_out => 'COPY (SELECT hit(), * FROM mm) TO STDOUT;',
 	with_modify => q(WITH w AS (INSERT INTO mm SELECT 'more', hit('y') FROM mo RETURNING *), d AS (DELETE FROM mo WHERE hit() RETURNING *) SELECT * FROM w, d, mm;),
 
-	upsert => q(INSERT INTO mm VALUES ('mine', 'y'), ('more', 'z'), ('ca' || 'rd', 'a') ON CONFLICT (key) DO UPDATE SET value = hit(mm.value || excluded.value) WHERE hit() RETURNING hit(), *;),
-	upsert_domain => q(INSERT INTO md VALUES ('mine', 'y'); INSERT INTO md VALUES ('mine', 'z'), ('ca' || 'rd', 'a') ON CONFLICT (key) DO UPDATE SET value = excluded.value || md.value RETURNING *;),
+	upsert => q(INSERT INTO mm VALUES ('mine', 'y'), ('more', 'z') ON CONFLICT (key) DO UPDATE SET value = hit(mm.value || excluded.value) WHERE hit() RETURNING hit(), *;),
+	upsert_domain => q(INSERT INTO md VALUES ('mine', 'y'); INSERT INTO md VALUES ('mine', 'z'), ('more', 'a') ON CONFLICT (key) DO UPDATE SET value = excluded.value || md.value RETURNING *;),
 	upsert_trigger => q(INSERT INTO mt VALUES ('mine', 'y'), ('more', 'z') ON CONFLICT (key) DO UPDATE SET value = excluded.value || mt.value RETURNING *;),
 	upsert_view => q(INSERT INTO mv VALUES ('mine', 'y') ON CONFLICT (key) DO UPDATE SET value = excluded.value || mv.value RETURNING *; INSERT INTO mv VALUES ('mine', 'y') ON CONFLICT (key) DO UPDATE SET key = hit('other');),
 	upsert_select => q(INSERT INTO mm SELECT key, hit(value) FROM mo ON CONFLICT (key) DO UPDATE SET (key, value) = (SELECT mm.key, value || hit('y') FROM mo LIMIT 1) RETURNING hit(), *;),
