@@ -108,7 +108,7 @@ check-patches:
 	for patch in src/test/plants/*.patch; do \
 		patch --dry-run -f -s -F0 -p0 -d src/engine <$$patch || { echo "$$patch"; bad=1; }; \
 	done; \
-	for patch in src/test/plants/watch/*.patch; do \
+	for patch in src/test/plants/*/*.patch; do \
 		patch --dry-run -f -s -F0 -p0 -d src <$$patch || { echo "$$patch"; bad=1; }; \
 	done; \
 	for patch in bench/experiments/*.patch; do \

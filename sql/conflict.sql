@@ -177,6 +177,28 @@ SELECT syncmap.create('y', ttl => '1 hour');
 SELECT syncmap.put('y', 'a', '1', '5 h');
 INSERT INTO y VALUES ('a', '2') ON CONFLICT (key) DO UPDATE SET value = y.value || EXCLUDED.value RETURNING *;
 SELECT syncmap.get('y', 'a'), round(extract(epoch FROM syncmap.ttl('y', 'a')) / 3600) AS hours;
+-- a column that tells seconds only: an update that does not set it leaves the rest, too
+CREATE FOREIGN TABLE seconds (id integer, n integer, until bigint OPTIONS (expires 's')) SERVER syncmap;
+INSERT INTO seconds SELECT i, 0 FROM generate_series(1, 8) i;
+SELECT count(syncmap.expire('seconds', i, '1 hour' + i * interval '0.123 s')) FROM generate_series(1, 8) i;
+CREATE TABLE before AS SELECT id, clock_timestamp() + syncmap.ttl('seconds', id) AS at FROM seconds;
+UPDATE seconds SET n = n + 1;
+INSERT INTO seconds SELECT i, 0 FROM generate_series(1, 8) i ON CONFLICT (id) DO UPDATE SET n = seconds.n + 1;
+SELECT count(*), min(n), bool_and(abs(extract(epoch FROM clock_timestamp() + syncmap.ttl('seconds', id) - at)) < 0.3) FROM seconds JOIN before USING (id);
+UPDATE seconds SET until = until + 10 WHERE id = 1;
+INSERT INTO seconds VALUES (1, 0) ON CONFLICT (id) DO UPDATE SET until = seconds.until + 10;
+SELECT round(extract(epoch FROM clock_timestamp() + syncmap.ttl('seconds', id) - at)) IN (19, 20) FROM seconds JOIN before USING (id) WHERE id = 1;
+-- rows: columns that are not set stay, nulls, too
+CREATE FOREIGN TABLE rows (a integer, id text OPTIONS (key 'true') COLLATE "C", b text DEFAULT 'd', c jsonb, d integer NOT NULL) SERVER syncmap;
+INSERT INTO rows (id, d) VALUES ('x', 1), ('y', 2) ON CONFLICT (id) DO UPDATE SET a = 1 RETURNING *;
+INSERT INTO rows (id, d, c) VALUES ('x', 10, '{"n": 1}'), ('z', 3, NULL) ON CONFLICT (id) DO UPDATE SET a = EXCLUDED.d, c = EXCLUDED.c RETURNING *;
+INSERT INTO rows (id, d) VALUES ('x', 10) ON CONFLICT (id) DO UPDATE SET (a, b, d) = (SELECT rows.a + 1, NULL, length(rows::text)) WHERE rows.c ->> 'n' = '1' RETURNING *, rows;
+INSERT INTO rows (id, d) VALUES ('x', NULL) ON CONFLICT (id) DO UPDATE SET a = 7;
+INSERT INTO rows (id, d) VALUES ('x', 1) ON CONFLICT (id) DO UPDATE SET d = NULL;
+INSERT INTO rows (id, d) VALUES ('x', 1) ON CONFLICT (d) DO UPDATE SET d = 1;
+SELECT * FROM rows ORDER BY id;
+DROP FOREIGN TABLE seconds, rows;
+DROP TABLE before;
 -- a partition keeps to its bounds; of the whole PostgreSQL knows no unique index
 CREATE TABLE parts (key text COLLATE "C", value integer) PARTITION BY RANGE (key);
 CREATE FOREIGN TABLE low PARTITION OF parts FOR VALUES FROM ('a') TO ('m') SERVER syncmap;

@@ -48,8 +48,8 @@ typedef struct modify_state
 	bool retries;			   /* ...and if it is not, the row may be looked at again */
 	bool moves_in;			   /* the rows come from an UPDATE of the whole */
 	bool keeps_expiry;		   /* an UPDATE leaves it as it is */
-	bool leaves_expiry;		   /* DO UPDATE does, and knows what it is */
-	bool returns;			   /* a row that was stored is looked at */
+	bool leaves_expiry; /* as keeps_expiry, where the pair is compared: it is known */
+	bool returns;		/* a row that was stored is looked at */
 	/* ON CONFLICT DO UPDATE: NULL, or what the executor is told, see tell_executor */
 	TriggerDesc *triggers;
 	TriggerDesc *silent;
@@ -554,6 +554,17 @@ look_again(modify_state *state, EState *estate, ResultRelInfo *result,
 
 /* ---- what the executor calls ---- */
 
+/* Does an update that sets some columns leave the expiry as it was read? */
+static bool
+leaves_expiry(const modify_state *state, const ResultRelInfo *result, List *columns)
+{
+	const TriggerDesc *triggers = result->ri_TrigDesc;
+
+	return state->compares && state->types.expires_column != InvalidAttrNumber &&
+		!list_member_int(columns, state->types.expires_column) &&
+		(triggers == NULL || !triggers->trig_update_before_row);
+}
+
 /* Will anybody look at the rows that are stored? */
 static bool
 returns_rows(const ResultRelInfo *result)
@@ -623,6 +634,10 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 
 	state->retries = intVal(list_nth(fdw_private, SM_MODIFY_RETRIES)) != 0 &&
 		may_look_again(state, result, plan, subplan_index);
+	if (plan->operation == CMD_UPDATE)
+		state->leaves_expiry =
+			leaves_expiry(state, result,
+						  list_nth(plan->updateColnosLists, subplan_index));
 	if (intVal(list_nth(fdw_private, SM_MODIFY_REPEATS)) != 0)
 		state->seen = sm_seen_make();
 	find_old_columns(state, outerPlanState(mtstate)->plan->targetlist);
@@ -808,7 +823,7 @@ update_pair(modify_state *state, EState *estate, ResultRelInfo *result,
 	if (*stored == NULL)
 		return true;
 	row = new_row(state, *stored, false);
-	if (state->leaves_expiry && state->types.expires_column != InvalidAttrNumber)
+	if (state->leaves_expiry)
 		row.expires = old.expires;
 	count_own_change(state);
 	if (same_bytes(old.key, row.key))
@@ -853,9 +868,7 @@ begin_upsert(modify_state *state, EState *estate, const ResultRelInfo *result)
 	state->begun = true;
 	state->compares = true;
 	state->seen = sm_seen_make();
-	state->leaves_expiry =
-		!list_member_int(plan->onConflictCols, state->types.expires_column) &&
-		(triggers == NULL || !triggers->trig_update_before_row);
+	state->leaves_expiry = leaves_expiry(state, result, plan->onConflictCols);
 	if (triggers != NULL && triggers->trig_insert_after_row)
 	{
 		state->triggers = triggers;
@@ -947,6 +960,8 @@ update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 		old = old_row(state, plan_slot);
 		refine_expiry(state, &old);
 		row = new_row(state, slot, false);
+		if (state->leaves_expiry)
+			row.expires = old.expires;
 		count_own_change(state);
 		if (same_bytes(old.key, row.key))
 			status = replace(state, old, row);
