@@ -311,6 +311,12 @@ INSERT INTO m VALUES ('a', 1), ('b', 2);
 UPDATE m SET value = m.value + i FROM generate_series(1, 3) i WHERE key = 'a' RETURNING m.value IN (2, 3, 4);
 SELECT value IN (2, 3, 4) FROM m WHERE key = 'a';
 DELETE FROM m USING generate_series(1, 3) i WHERE key = 'a' RETURNING key;
+-- was it inserted, or updated?  As clients ask a table
+TRUNCATE m;
+INSERT INTO m VALUES ('a', 1), ('b', 2) RETURNING key, xmax = 0 AS inserted;
+INSERT INTO m VALUES ('b', 1), ('c', 2) ON CONFLICT (key) DO UPDATE SET value = 9 RETURNING key, value, xmax = 0 AS inserted, m, tableoid::regclass;
+-- what writes other maps in the meantime is no reason to give up; an aggregate of a user may read this one
+UPDATE m SET key = 'b', value = value + 1 WHERE key = 'b' RETURNING *;
 \set VERBOSITY terse
 DROP FOREIGN TABLE m, e, x, y, w, big, j, many CASCADE;
 DROP TABLE tm, te, other, said CASCADE;

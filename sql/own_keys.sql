@@ -99,6 +99,24 @@ SELECT * FROM n ORDER BY key;
 SELECT on_both($$DELETE FROM $m WHERE key = ANY ('{a,z,a}')$$);
 SELECT on_both($$UPDATE $m SET value = value || '+' WHERE key = ANY ('{a,z,a}')$$);
 
+-- an UPDATE that moves keys moves each once, whichever column the key is
+CREATE FOREIGN TABLE last (v integer, k integer OPTIONS (key 'true')) SERVER syncmap OPTIONS (ordered 'true');
+INSERT INTO last SELECT i, i FROM generate_series(1, 3000) i;
+UPDATE last SET k = k + 1000000 WHERE k > 0;
+SELECT max(k / 1000000), sum(k / 1000000) FROM last;
+TRUNCATE last;
+INSERT INTO last VALUES (1, 1), (2, 2), (3, 3);
+UPDATE last SET k = j.b FROM (VALUES (1, 10), (10, 100), (100, 1000)) j(a, b) WHERE k = j.a RETURNING k;
+-- what is read of the map elsewhere in the statement is what it was before
+UPDATE last SET v = last.v + x.v FROM last x WHERE x.k = last.k - 1 RETURNING last.k, last.v;
+SELECT on_both($$UPDATE $m SET value = value || (SELECT string_agg(x.value, ',' ORDER BY x.key) FROM $m x WHERE x.key <> $m.key)$$);
+SELECT on_both($$UPDATE $m SET value = $m.value || x.value FROM $m x WHERE x.key < $m.key AND length(x.key) = 1$$);
+SELECT on_both($$DELETE FROM $m USING $m x WHERE x.key < $m.key$$);
+DROP FOREIGN TABLE last;
+-- what is not about keys reads the map as it comes
+EXPLAIN (COSTS OFF) UPDATE m SET value = 'x' FROM tm WHERE tm.key = m.key || '';
+EXPLAIN (COSTS OFF) UPDATE m SET value = 'x' FROM (VALUES ('a')) o(key) WHERE m.key = o.key || '';
+
 DROP VIEW v, tv;
 DROP FOREIGN TABLE m, n;
 DROP TABLE tm, tn;

@@ -146,9 +146,12 @@ read_layout(TupleDesc desc, sm_types *types)
 	pg_cryptohash_free(digest);
 }
 
-/* Finds out what the columns of a row are. */
+/*
+ * Finds out what the columns of a row are.  Whether they may be null is of them, so that it
+ * changes only where there is no row that has it otherwise.
+ */
 static void
-read_columns(TupleDesc desc, sm_types *types)
+read_columns(TupleDesc desc, const sm_types *types, uint64 columns[2])
 {
 	pg_cryptohash_ctx *digest = begin_digest();
 
@@ -156,12 +159,52 @@ read_columns(TupleDesc desc, sm_types *types)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 		bool value = is_value(types, att);
+		bool not_null = value && att->attnotnull;
 
 		add_to_digest(digest, &value, sizeof(value));
+		add_to_digest(digest, &not_null, sizeof(not_null));
 		add_attribute(digest, att);
 	}
-	finish_digest(digest, types->columns);
+	finish_digest(digest, columns);
 	pg_cryptohash_free(digest);
+}
+
+/* Raises 40001. */
+void
+sm_map_was_altered(Oid relid)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("map \"%s\" was altered meanwhile", get_rel_name(relid)),
+			 errhint("Try again.")));
+}
+
+/*
+ * The row type of a map whose values are rows; the caller releases it.  Errors: 40001 its
+ * columns are not those that the caller knows, by which its rows are stored.
+ */
+TupleDesc
+sm_row_desc(const sm_types *types)
+{
+	/* what was found good last */
+	static Oid type = InvalidOid;
+	static uint64 identifier = 0;
+	static uint64 columns[2];
+	const TypeCacheEntry *entry =
+		lookup_type_cache(types->value_type, TYPECACHE_TUPDESC);
+	TupleDesc desc = entry->tupDesc;
+
+	if (entry->tupDesc_identifier != identifier || type != types->value_type)
+	{
+		type = InvalidOid;
+		read_columns(desc, types, columns);
+		identifier = entry->tupDesc_identifier;
+		type = types->value_type;
+	}
+	if (memcmp(columns, types->columns, sizeof(columns)) != 0)
+		sm_map_was_altered(get_typ_typrelid(types->value_type));
+	IncrTupleDescRefCount(desc);
+	return desc;
 }
 
 /* ---- options ---- */
@@ -236,6 +279,7 @@ is_false(const char *option)
 	return parse_bool(option, &flag) && !flag;
 }
 
+/* Raises 42804. */
 static _Noreturn void
 bad_column(Relation rel, Form_pg_attribute att, const char *hint)
 {
@@ -247,13 +291,18 @@ bad_column(Relation rel, Form_pg_attribute att, const char *hint)
 			 errhint("%s", hint)));
 }
 
+/* Raises 42P16. */
 static _Noreturn void
 two_columns(Relation rel, const char *option)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-			 errmsg("more than one column of map \"%s\" has the option \"%s\"",
-					RelationGetRelationName(rel), option)));
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+		 errmsg("more than one column of map \"%s\" has the option \"%s\"",
+				RelationGetRelationName(rel), option),
+		 errhint(
+			 "To move it: ALTER FOREIGN TABLE ... ALTER COLUMN ... OPTIONS (DROP %s), ALTER COLUMN ... OPTIONS (ADD %s ...).",
+			 option, option)));
 }
 
 /* The column with an option that is not false, or InvalidAttrNumber. */
@@ -291,7 +340,7 @@ column_named(Relation rel, const char *name, const char *option)
 	return value != NULL && is_false(value) ? InvalidAttrNumber : column;
 }
 
-/* The first column that has not got the option key 'false'.  Raises 42804 if there is none. */
+/* The first column that has not got the option key 'false', or InvalidAttrNumber. */
 static AttrNumber
 first_column(Relation rel)
 {
@@ -306,16 +355,12 @@ first_column(Relation rel)
 		if (option == NULL || !is_false(option))
 			return att->attnum;
 	}
-	ereport(ERROR,
-			(errcode(ERRCODE_DATATYPE_MISMATCH),
-			 errmsg("map \"%s\" has no column for its key",
-					RelationGetRelationName(rel)),
-			 errhint(KEY_HINT)));
-	pg_unreachable();
+	return InvalidAttrNumber;
 }
 
-static void
-find_key(Relation rel, sm_types *types)
+/* False, or an error if it is to be raised, if there is none. */
+static bool
+find_key(Relation rel, sm_types *types, bool raise)
 {
 	Form_pg_attribute att;
 
@@ -324,36 +369,62 @@ find_key(Relation rel, sm_types *types)
 		types->key_column = column_named(rel, "key", "key");
 	if (types->key_column == InvalidAttrNumber)
 		types->key_column = first_column(rel);
+	if (types->key_column == InvalidAttrNumber)
+	{
+		if (raise)
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("map \"%s\" has no column for its key",
+							RelationGetRelationName(rel)),
+					 errhint(KEY_HINT)));
+		return false;
+	}
 	att = TupleDescAttr(RelationGetDescr(rel), types->key_column - 1);
 	if (!sm_is_key_type(att->atttypid))
-		bad_column(rel, att, KEY_HINT);
+	{
+		if (raise)
+			bad_column(rel, att, KEY_HINT);
+		return false;
+	}
 	types->key_type = att->atttypid;
 	types->key_typmod = att->atttypmod;
+	return true;
 }
 
-static void
-find_expiry(Relation rel, sm_types *types)
+/* False, or an error if it is to be raised, if there is one that cannot be. */
+static bool
+find_expiry(Relation rel, sm_types *types, bool raise)
 {
 	AttrNumber column = column_with(rel, "expires");
 	Form_pg_attribute att;
 	const char *option;
 
 	if (column == types->key_column)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
-				 errmsg("the key of map \"%s\" cannot say when it expires",
-						RelationGetRelationName(rel))));
+	{
+		if (raise)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_TABLE_DEFINITION),
+					 errmsg("the key of map \"%s\" cannot say when it expires",
+							RelationGetRelationName(rel)),
+					 errhint("Give another column the option key 'true'.")));
+		return false;
+	}
 	if (column == InvalidAttrNumber)
 		column = column_named(rel, "expires_at", "expires");
 	if (column == InvalidAttrNumber || column == types->key_column)
-		return;
+		return true;
 	att = TupleDescAttr(RelationGetDescr(rel), column - 1);
 	option = column_option(rel, column, "expires");
 	if (!sm_expiry_form_of(att->atttypid, option == NULL ? "true" : option,
 						   &types->expires_form))
-		bad_column(rel, att, EXPIRES_HINT);
+	{
+		if (raise)
+			bad_column(rel, att, EXPIRES_HINT);
+		return false;
+	}
 	types->expires_column = column;
 	types->expires_not_null = att->attnotnull;
+	return true;
 }
 
 static void
@@ -383,7 +454,7 @@ find_value(Relation rel, sm_types *types)
 		types->value_type = rel->rd_rel->reltype;
 		types->value_typmod = -1;
 		types->value_len = -1;
-		read_columns(desc, types);
+		read_columns(desc, types, types->columns);
 	}
 	read_layout(desc, types);
 }
@@ -396,7 +467,19 @@ void
 sm_types_read(Relation rel, sm_types *types)
 {
 	*types = (sm_types) {0};
-	find_key(rel, types);
-	find_expiry(rel, types);
+	(void) find_key(rel, types, true);
+	(void) find_expiry(rel, types, true);
 	find_value(rel, types);
+}
+
+/*
+ * Are the columns those of a map?  A dump is restored column by column: it makes the table,
+ * and then gives each column its options.
+ */
+bool
+sm_types_fit(Relation rel)
+{
+	sm_types types = {0};
+
+	return find_key(rel, &types, false) && find_expiry(rel, &types, false);
 }

@@ -24,6 +24,9 @@ StaticAssertDecl(DT_NOEND == SM_NEVER, "infinity is what never expires");
 /* Microseconds from 1970 to the year 2000, where PostgreSQL starts to count. */
 #define EPOCH_DISTANCE ((POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY)
 
+/* What is later is shown as never where it is a local time. */
+#define LAST_LOCAL (END_TIMESTAMP - 2 * USECS_PER_DAY)
+
 /* Of a unit of a number, in microseconds. */
 static int64
 unit(const sm_types *types)
@@ -65,6 +68,9 @@ sm_expiry_datum(const sm_types *types, int64 expires, bool has_ttl, bool *isnull
 {
 	int64 since_1970;
 
+	/* in no time zone a local time that there is not */
+	if (types->expires_form == SM_EXPIRY_TIMESTAMP && expires > LAST_LOCAL)
+		expires = SM_NEVER;
 	*isnull = expires == SM_NEVER && !has_ttl && !types->expires_not_null;
 	if (*isnull)
 		return (Datum) 0;
@@ -78,7 +84,8 @@ sm_expiry_datum(const sm_types *types, int64 expires, bool has_ttl, bool *isnull
 		default:
 			if (expires == SM_NEVER)
 				return Int64GetDatum(NEVER);
-			since_1970 = expires + EPOCH_DISTANCE;
+			if (pg_add_s64_overflow(expires, EPOCH_DISTANCE, &since_1970))
+				since_1970 = PG_INT64_MAX;
 			return Int64GetDatum(since_1970 / unit(types));
 	}
 }

@@ -26,7 +26,7 @@ typedef enum sm_plan_item
 	SM_PLAN_DESCENDING, /* a range only */
 	SM_PLAN_STRATEGIES, /* a range only: of the clauses' operators, a list */
 	SM_PLAN_JOINED,		/* a lookup by what is joined: see shown_clauses */
-	SM_PLAN_PUTS_KEYS	/* may the statement put keys into the map? */
+	SM_PLAN_MEETS_OWN	/* what the statement writes, if it is not read before */
 } sm_plan_item;
 
 /*

@@ -14,10 +14,12 @@
 #include "compat.h"
 
 #include "access/htup_details.h"
+#include "access/sysattr.h"
 #include "access/xact.h"
 #include "commands/trigger.h"
 #include "executor/executor.h"
 #include "executor/instrument.h"
+#include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
@@ -48,8 +50,9 @@ typedef struct modify_state
 	bool retries;			   /* ...and if it is not, the row may be looked at again */
 	bool moves_in;			   /* the rows come from an UPDATE of the whole */
 	bool keeps_expiry;		   /* an UPDATE leaves it as it is */
-	bool leaves_expiry; /* as keeps_expiry, where the pair is compared: it is known */
-	bool returns;		/* a row that was stored is looked at */
+	bool leaves_expiry;	 /* as keeps_expiry, where the pair is compared: it is known */
+	bool returns;		 /* a row that was stored is looked at */
+	bool returns_system; /* RETURNING asks for a system column */
 	/* ON CONFLICT DO UPDATE: NULL, or what the executor is told, see tell_executor */
 	TriggerDesc *triggers;
 	TriggerDesc *silent;
@@ -63,7 +66,7 @@ typedef struct modify_state
 	sm_seen *seen;
 	/* of the row that is being tried */
 	ExprContext *again; /* memory of each try but the first; NULL: there was none yet */
-	uint64 locked;		/* shards, when the pair was read; see sm_pg_locked */
+	uint64 locks;		/* taken in the map when the pair was read, see sm_pg_locks */
 	int own_changes; /* tries that failed after code of the statement's had run that writes */
 } modify_state;
 
@@ -467,12 +470,12 @@ begin_again(modify_state *state, EState *estate)
 
 /*
  * A pair is about to be stored, if it is still what was read.  If the statement has run
- * code that writes since, that may be what changes the pair, and would each time.
+ * code that writes to the map since, that may be what changes the pair, and would each time.
  */
 static void
 count_own_change(modify_state *state)
 {
-	if (sm_pg_locked != state->locked)
+	if (sm_pg_locks(&state->call.ref->map) != state->locks)
 		state->own_changes++;
 }
 
@@ -489,7 +492,7 @@ read_pair(modify_state *state, sm_bytes key, row_bytes *pair)
 						 sm_get_expiry(&call->ref->map, key, &call->value,
 									   &pair->expires)))
 		;
-	state->locked = sm_pg_locked;
+	state->locks = sm_pg_locks(&call->ref->map);
 	if (call->status != SM_FOUND)
 		return call->status;
 	copy = call->value.data;
@@ -517,17 +520,17 @@ fill_slot(const modify_state *state, TupleTableSlot *slot, const row_bytes *pair
  * The row of a pair that is not what was read, if the statement is still about it: as its
  * plan gives it now, and in ri_oldTupleSlot, for an UPDATE.  This is what PostgreSQL does
  * to a table's row in READ COMMITTED.  NULL if it is gone, or does not qualify any more.
+ * *pair is what was found, in the bytes that the map has.
  *
  * Errors: 40001 the row can't be looked at again, or not in this transaction.
  */
 static TupleTableSlot *
 look_again(modify_state *state, EState *estate, ResultRelInfo *result,
-		   TupleTableSlot *plan_slot)
+		   TupleTableSlot *plan_slot, row_bytes *pair)
 {
 	EPQState *epq = &state->mtstate->mt_epqstate;
 	Relation relation = result->ri_RelationDesc;
 	TupleTableSlot *input;
-	row_bytes pair;
 	MemoryContext old;
 
 	if (!state->retries || IsolationUsesXactSnapshot() ||
@@ -535,12 +538,12 @@ look_again(modify_state *state, EState *estate, ResultRelInfo *result,
 		changed_meanwhile(state);
 	begin_again(state, estate);
 	if (!begin(state) ||
-		read_pair(state, old_row(state, plan_slot).key, &pair) != SM_FOUND)
+		read_pair(state, old_row(state, plan_slot).key, pair) != SM_FOUND)
 		return NULL;
 	input = EvalPlanQualSlot(epq, relation, result->ri_RangeTableIndex);
-	fill_slot(state, input, &pair);
+	fill_slot(state, input, pair);
 	if (state->mtstate->operation == CMD_UPDATE)
-		fill_slot(state, result->ri_oldTupleSlot, &pair);
+		fill_slot(state, result->ri_oldTupleSlot, pair);
 
 	/* what it makes at its first call stays */
 	old = MemoryContextSwitchTo(estate->es_query_cxt);
@@ -578,22 +581,33 @@ returns_rows(const ResultRelInfo *result)
 
 /*
  * May a row be looked at again if its pair is not what was read, as far as its plan goes?
- * Not if row triggers have seen it as it was, or will be told so; nor if the key is set, and
- * the pair stands somewhere else by then.
+ * Not if row triggers have seen it as it was, or will be told so.
  */
 static bool
-may_look_again(const modify_state *state, const ResultRelInfo *result,
-			   const ModifyTable *plan, int number)
+may_look_again(const ResultRelInfo *result, CmdType operation)
 {
 	const TriggerDesc *triggers = result->ri_TrigDesc;
 
-	if (plan->operation == CMD_DELETE)
-		return triggers == NULL ||
-			!(triggers->trig_delete_before_row || triggers->trig_delete_after_row);
-	return (triggers == NULL ||
-			!(triggers->trig_update_before_row || triggers->trig_update_after_row)) &&
-		!list_member_int(list_nth(plan->updateColnosLists, number),
-						 state->types.key_column);
+	if (triggers == NULL)
+		return true;
+	return operation == CMD_DELETE ?
+		!(triggers->trig_delete_before_row || triggers->trig_delete_after_row) :
+		!(triggers->trig_update_before_row || triggers->trig_update_after_row);
+}
+
+/* Does an expression use a system column of a relation, other than its OID? */
+static bool
+uses_system_columns(List *exprs, Index rtindex)
+{
+	Bitmapset *attrs = NULL;
+	int attr;
+
+	pull_varattnos((Node *) exprs, rtindex, &attrs);
+	attrs =
+		bms_del_member(attrs,
+					   TableOidAttributeNumber - FirstLowInvalidHeapAttributeNumber);
+	attr = bms_next_member(attrs, -1);
+	return attr >= 0 && attr < 0 - FirstLowInvalidHeapAttributeNumber;
 }
 
 /* Finds the columns of the row that was read among those of the plan. */
@@ -630,10 +644,15 @@ begin_modify(ModifyTableState *mtstate, ResultRelInfo *result, List *fdw_private
 	state->compares = intVal(list_nth(fdw_private, SM_MODIFY_COMPARES)) != 0;
 	state->keeps_expiry = intVal(list_nth(fdw_private, SM_MODIFY_KEEPS_EXPIRY)) != 0;
 	if (plan->operation == CMD_INSERT)
+	{
+		state->returns_system = plan->returningLists != NIL &&
+			uses_system_columns(linitial(plan->returningLists),
+								result->ri_RangeTableIndex);
 		return;
+	}
 
 	state->retries = intVal(list_nth(fdw_private, SM_MODIFY_RETRIES)) != 0 &&
-		may_look_again(state, result, plan, subplan_index);
+		may_look_again(result, plan->operation);
 	if (plan->operation == CMD_UPDATE)
 		state->leaves_expiry =
 			leaves_expiry(state, result,
@@ -857,6 +876,31 @@ insert_pair(modify_state *state, EState *estate, ResultRelInfo *result,
 	return true;
 }
 
+/*
+ * Has a row that is returned the system columns of a table's: xmax = 0 is how clients ask
+ * whether it was inserted.
+ */
+static void
+show_header(const modify_state *state, TupleTableSlot *slot, bool inserted)
+{
+	HeapTuple tuple;
+
+	if (!state->returns_system)
+		return;
+	tuple = ExecCopySlotHeapTuple(slot);
+	/* as a datum, which it was made as, it would tell its type there */
+	tuple->t_data->t_infomask &= (uint16) ~HEAP_XACT_MASK;
+	ItemPointerSetInvalid(&tuple->t_data->t_ctid);
+	HeapTupleHeaderSetXmin(tuple->t_data, FrozenTransactionId);
+	HeapTupleHeaderSetXmax(tuple->t_data,
+						   inserted ? InvalidTransactionId : FrozenTransactionId);
+	HeapTupleHeaderSetCmin(tuple->t_data, FirstCommandId);
+	ItemPointerSetInvalid(&tuple->t_self);
+	tuple->t_tableOid = state->relid;
+	ExecForceStoreHeapTuple(tuple, slot, false);
+	slot->tts_tableOid = state->relid;
+}
+
 /* Prepares for the first row; the executor has not made all of it when the statement begins. */
 static void
 begin_upsert(modify_state *state, EState *estate, const ResultRelInfo *result)
@@ -904,13 +948,14 @@ upsert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 	{
 		row = new_row(state, slot, true);
 		/* it would be new to this transaction, and is not to be stored */
-		if (sm_is_noted(state->relid, row.key))
+		if (!state->call.ref->unchecked && sm_is_noted(state->relid, row.key))
 			(void) sm_call_done(&state->call, SM_WATCHED);
 		if (read_pair(state, row.key, &old) != SM_FOUND)
 		{
 			if (insert_pair(state, estate, result, slot))
 			{
 				tell_executor(state, result, NULL);
+				show_header(state, slot, true);
 				return slot;
 			}
 		}
@@ -918,6 +963,8 @@ upsert_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot)
 		{
 			tell_executor(state, result, result->ri_onConflict->oc_Existing);
 			InstrCountTuples2(&state->mtstate->ps, 1);
+			if (stored != NULL)
+				show_header(state, stored, false);
 			return stored;
 		}
 		if (state->own_changes > MOST_OWN_CHANGES)
@@ -949,16 +996,20 @@ update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 	row_bytes old;
 	row_bytes row;
 	sm_status status;
+	bool again = false;
 
 	state->own_changes = 0;
-	state->locked = sm_pg_locked;
+	state->locks = sm_pg_locks(&state->call.ref->map);
 	for (;;)
 	{
 		if (changed_before(state, plan_slot) ||
 			!check_row(estate, result, slot, false) || !begin(state))
 			return NULL;
-		old = old_row(state, plan_slot);
-		refine_expiry(state, &old);
+		if (!again)
+		{
+			old = old_row(state, plan_slot);
+			refine_expiry(state, &old);
+		}
 		row = new_row(state, slot, false);
 		if (state->leaves_expiry)
 			row.expires = old.expires;
@@ -971,7 +1022,11 @@ update_row(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 			break;
 		if (status != SM_MISMATCH)
 			return NULL;
-		plan_slot = look_again(state, estate, result, plan_slot);
+		/* the pair may stand somewhere else by now */
+		if (!same_bytes(old.key, row.key))
+			changed_meanwhile(state);
+		plan_slot = look_again(state, estate, result, plan_slot, &old);
+		again = true;
 		if (plan_slot == NULL)
 			return NULL;
 		slot = ExecGetUpdateNewTuple(result, plan_slot, result->ri_oldTupleSlot);
@@ -1000,22 +1055,27 @@ delete_row(EState *estate, ResultRelInfo *result, TupleTableSlot *plan_slot)
 	modify_state *state = result->ri_FdwState;
 	row_bytes old;
 	sm_status status;
+	bool again = false;
 
 	state->own_changes = 0;
-	state->locked = sm_pg_locked;
+	state->locks = sm_pg_locks(&state->call.ref->map);
 	for (;;)
 	{
 		if (changed_before(state, plan_slot) || !begin(state))
 			return NULL;
-		old = old_row(state, plan_slot);
-		refine_expiry(state, &old);
+		if (!again)
+		{
+			old = old_row(state, plan_slot);
+			refine_expiry(state, &old);
+		}
 		count_own_change(state);
 		status = remove_row(state, old);
 		if (status == SM_FOUND)
 			break;
 		if (status != SM_MISMATCH)
 			return NULL;
-		plan_slot = look_again(state, estate, result, plan_slot);
+		plan_slot = look_again(state, estate, result, plan_slot, &old);
+		again = true;
 		if (plan_slot == NULL)
 			return NULL;
 	}
@@ -1041,6 +1101,8 @@ exec_insert(EState *estate, ResultRelInfo *result, TupleTableSlot *slot,
 		slot = upsert_row(estate, result, slot);
 	else if (!insert_row(estate, result, slot))
 		slot = NULL;
+	else
+		show_header(state, slot, true);
 	estate->es_per_tuple_exprcontext = context;
 	MemoryContextSwitchTo(old);
 	return slot;

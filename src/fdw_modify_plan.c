@@ -55,6 +55,10 @@ sm_fdw_add_update_targets(PlannerInfo *root, Index rtindex, RangeTblEntry *targe
 static bool
 may_look(Oid function, void *context)
 {
+	/* of an aggregate's functions nothing is said there */
+	if (function >= FirstNormalObjectId &&
+		get_func_prokind(function) != PROKIND_FUNCTION)
+		return true;
 	return func_volatile(function) != PROVOLATILE_IMMUTABLE &&
 		(function >= FirstGenbkiObjectId ||
 		 func_parallel(function) != PROPARALLEL_SAFE);

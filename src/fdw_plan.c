@@ -55,19 +55,24 @@ typedef struct plan_info
 	Oid compared_as; /* the type of the operators that compare keys */
 	Oid family;		 /* of these */
 	bool ordered;	 /* the map keeps them so */
-	bool puts_keys;	 /* the statement may put some into the map that it reads */
+	bool meets_own;	 /* what the statement writes, see may_meet_own */
 	double seeks;	 /* what a range costs before its first row, in rows */
 } plan_info;
 
-/* Does a query set a column, or may a trigger that runs before? */
+/*
+ * Does a query set a column, or may a trigger that runs before?  root is the query's own, or
+ * NULL: once it has been prepared the target list counts from 1, and root has the columns.
+ */
 static bool
-may_set(const Query *query, Oid relid, AttrNumber column)
+may_set(const PlannerInfo *root, const Query *query, Oid relid, AttrNumber column)
 {
 	Relation relation = table_open(relid, NoLock);
 	bool may = relation->trigdesc != NULL && relation->trigdesc->trig_update_before_row;
 	ListCell *cell;
 
 	table_close(relation, NoLock);
+	if (root != NULL && root->update_colnos != NIL)
+		return may || list_member_int(root->update_colnos, column);
 	foreach (cell, query->targetList)
 	{
 		TargetEntry *target = lfirst_node(TargetEntry, cell);
@@ -77,18 +82,23 @@ may_set(const Query *query, Oid relid, AttrNumber column)
 	return may;
 }
 
-/* May a query put keys into the map, of itself or by one of its CTEs? */
+/*
+ * May a query change the map, of itself or by one of its CTEs?  With a key: may it put keys
+ * into it?  root as for may_set.
+ */
 static bool
-may_put_keys(const Query *query, Oid relid, AttrNumber key)
+may_write(const PlannerInfo *root, const Query *query, Oid relid, AttrNumber key)
 {
 	ListCell *cell;
 
-	if (query->commandType == CMD_INSERT || query->commandType == CMD_UPDATE)
+	if (query->commandType != CMD_SELECT &&
+		(query->commandType != CMD_DELETE || key == InvalidAttrNumber))
 	{
 		const RangeTblEntry *target = rt_fetch(query->resultRelation, query->rtable);
 
 		if (target->relid == relid &&
-			(query->commandType == CMD_INSERT || may_set(query, relid, key)))
+			(query->commandType == CMD_INSERT || key == InvalidAttrNumber ||
+			 may_set(root, query, relid, key)))
 			return true;
 		/* of a partitioned table, or one that others inherit from, it may be any part */
 		if (get_rel_relkind(target->relid) == RELKIND_PARTITIONED_TABLE &&
@@ -102,18 +112,27 @@ may_put_keys(const Query *query, Oid relid, AttrNumber key)
 		const Query *part =
 			(const Query *) lfirst_node(CommonTableExpr, cell)->ctequery;
 
-		if (part->commandType != CMD_SELECT && may_put_keys(part, relid, key))
+		if (part->commandType != CMD_SELECT && may_write(NULL, part, relid, key))
 			return true;
 	}
 	return false;
 }
 
-static const Query *
-top_query(const PlannerInfo *root)
+/*
+ * Might what is read here be met again as the statement has written it?  What is to be
+ * changed is read once, so it meets only keys that are new; in all other places of the
+ * statement the map is what it was before.
+ */
+static bool
+may_meet_own(const PlannerInfo *root, const RelOptInfo *rel, Oid relid, AttrNumber key)
 {
-	while (root->parent_root != NULL)
-		root = root->parent_root;
-	return root->parse;
+	const PlannerInfo *top = root;
+
+	while (top->parent_root != NULL)
+		top = top->parent_root;
+	if (!bms_is_member((int) rel->relid, root->all_result_relids))
+		key = InvalidAttrNumber;
+	return may_write(top, top->parse, relid, key);
 }
 
 /* GetForeignRelSize.  Makes no map: whether the query may run is not known yet. */
@@ -130,8 +149,8 @@ sm_fdw_rel_size(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	info->ordered =
 		ref->map.id == SM_NO_MAP ? ref->ordered : sm_map_is_ordered(&ref->map);
 	info->seeks = 1 << ref->map.shard_bits;
-	info->puts_keys =
-		may_put_keys(top_query(root), foreigntableid, ref->types.key_column);
+	info->meets_own =
+		may_meet_own(root, baserel, foreigntableid, ref->types.key_column);
 	baserel->fdw_private = info;
 
 	baserel->tuples = Max((double) sm_map_entries(&ref->map), LEAST_ROWS);
@@ -536,7 +555,7 @@ sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 	ListCell *cell;
 
 	/* these are looked up before the first row is written, see fdw_scan.c */
-	if (info->puts_keys && sm_has_exec_param((Node *) lookup, NULL))
+	if (info->meets_own && sm_has_exec_param((Node *) lookup, NULL))
 		lookup = NULL;
 	/* a plan may be kept while the map grows, so no scan where a lookup will do */
 	if (lookup != NULL)
@@ -551,7 +570,7 @@ sm_fdw_paths(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid)
 		consider_range(root, baserel);
 	}
 
-	if (info->puts_keys)
+	if (info->meets_own)
 		return;
 	if (baserel->has_eclass_joins)
 		clauses = list_concat_copy(
@@ -664,7 +683,7 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 	recheck = access == SM_LOOKUP ? exprs : extract_actual_clauses(known, false);
 	private = list_make5(makeInteger(access), makeBoolean(needs_value(baserel, quals)),
 						 descending, strategies, joined);
-	private = lappend(private, makeBoolean(info->puts_keys));
+	private = lappend(private, makeBoolean(info->meets_own));
 	return make_foreignscan(tlist, quals, baserel->relid, exprs, private, NIL, recheck,
 							outer_plan);
 }

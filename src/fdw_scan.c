@@ -431,7 +431,7 @@ sm_fdw_begin_scan(ForeignScanState *node, int eflags)
 		begin_range(node, state, plan);
 
 	/* before the statement has put any */
-	if (!boolVal(list_nth(plan->fdw_private, SM_PLAN_PUTS_KEYS)))
+	if (!boolVal(list_nth(plan->fdw_private, SM_PLAN_MEETS_OWN)))
 		return;
 	if (state->access == SM_LOOKUP)
 		collect(node, state);

@@ -17,6 +17,7 @@
 #include "storage/lwlock.h"
 #include "storage/shmem.h"
 #include "utils/freepage.h"
+#include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "engine/port.h"
@@ -36,11 +37,11 @@ typedef struct sm_port_shared
 } sm_port_shared;
 
 sm_engine sm_pg_engine;
-uint64 sm_pg_locked = 0;
 
 static sm_port_shared *shared;
 static LWLockPadded *shard_locks;
 static LWLock *pages_lock;
+static uint32 *locks_taken; /* of each shard, by this process, to write there */
 
 static Size
 arena_size(void)
@@ -91,6 +92,9 @@ sm_port_startup(void)
 	marks = ShmemInitStruct("syncmap marks", sm_marks_size(arena_size()), &found);
 	shard_locks = GetNamedLWLockTranche("syncmap_shard");
 	pages_lock = &GetNamedLWLockTranche("syncmap_pages")->lock;
+	if (locks_taken == NULL)
+		locks_taken =
+			MemoryContextAllocZero(TopMemoryContext, shard_count() * sizeof(uint32));
 
 	if (!found)
 	{
@@ -152,6 +156,17 @@ sm_pg_give_way(uint64 id)
 	atomic_store_explicit(&shared->giving_way, id, memory_order_relaxed);
 }
 
+/* How often this process has locked shards of a map as whoever writes there does. */
+uint64
+sm_pg_locks(const sm_map *map)
+{
+	uint64 sum = 0;
+
+	for (uint32 i = 0; i < (uint32) 1 << map->shard_bits; i++)
+		sum += locks_taken[map->first_shard + i];
+	return sum;
+}
+
 int64_t
 sm_port_now(void)
 {
@@ -161,7 +176,7 @@ sm_port_now(void)
 void
 sm_port_lock_exclusive(uint32_t shard)
 {
-	sm_pg_locked++;
+	locks_taken[shard]++;
 	LWLockAcquire(&shard_locks[shard].lock, LW_EXCLUSIVE);
 }
 

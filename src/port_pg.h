@@ -13,9 +13,6 @@
 /* This process' engine; all zeroes unless the library was preloaded. */
 extern sm_engine sm_pg_engine;
 
-/* How often this process has locked a shard as whoever writes there does. */
-extern uint64 sm_pg_locked;
-
 static inline bool
 sm_pg_loaded(void)
 {
@@ -28,5 +25,6 @@ extern uint64 sm_pg_pages(void);
 extern uint64 sm_pg_pages_free(void);
 extern uint64 sm_pg_longest_run(void);
 extern void sm_pg_give_way(uint64 id);
+extern uint64 sm_pg_locks(const sm_map *map);
 
 #endif /* SM_PORT_PG_H */

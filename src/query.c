@@ -8,6 +8,7 @@
  */
 #include "compat.h"
 
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 
@@ -45,7 +46,10 @@ sm_query_value(const char *what, Oid relid, const sm_types *types, SPIPlanPtr pl
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the %s of map \"%s\" must give one column", what,
 						get_rel_name(relid)),
-				 errhint("It is one SELECT of the value, with the key as $1.")));
+				 sm_is_row(types) ?
+					 errhint("It is one SELECT of ROW(...)::%s, with the key as $1.",
+							 format_type_be_qualified(types->value_type)) :
+					 errhint("It is one SELECT of the value, with the key as $1.")));
 	if (SPI_processed > 1)
 		ereport(ERROR,
 				(errcode(ERRCODE_CARDINALITY_VIOLATION),
@@ -60,7 +64,10 @@ sm_query_value(const char *what, Oid relid, const sm_types *types, SPIPlanPtr pl
 	if (isnull)
 		return false;
 	room = MemoryContextAlloc(context, sizeof(uint64));
-	bytes = sm_value_bytes(types, sm_input_convert(input, datum), room);
+	datum = sm_input_convert(input, datum);
+	/* that may have altered the map: a row is not of the type any more that it was */
+	sm_ref_check_types(sm_ref_get(relid, 0), types);
+	bytes = sm_value_bytes(types, datum, room);
 	value->len = bytes.len;
 	value->data = memcpy(MemoryContextAllocHuge(context, Max(bytes.len, 1)), bytes.data,
 						 bytes.len);

@@ -682,13 +682,3 @@ sm_ref_check_types(const sm_ref *ref, const sm_types *types)
 	if (memcmp(&ref->types, types, sizeof(sm_types)) != 0)
 		sm_map_was_altered(ref->relid);
 }
-
-/* Raises 40001. */
-void
-sm_map_was_altered(Oid relid)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("map \"%s\" was altered meanwhile", get_rel_name(relid)),
-			 errhint("Try again.")));
-}

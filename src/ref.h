@@ -77,7 +77,6 @@ extern sm_ref *sm_ref_find_map(Oid relid);
 extern void sm_ref_watch(sm_ref *ref);
 extern bool sm_ref_is_blind(const sm_ref *ref);
 extern uint64 sm_last_id(void);
-extern _Noreturn void sm_map_was_altered(Oid relid);
 extern void sm_ref_check_types(const sm_ref *ref, const sm_types *types);
 extern void sm_ref_flush_reads(void);
 

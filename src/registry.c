@@ -58,6 +58,7 @@ sm_registration_set_types(sm_registration *entry, const sm_types *types)
 	entry->value_type = types->value_type;
 	entry->value_typmod = types->value_typmod;
 	entry->key_column = types->key_column;
+	entry->value_column = types->value_column;
 	memcpy(entry->columns, types->columns, sizeof(entry->columns));
 }
 
@@ -67,7 +68,7 @@ sm_registration_same_types(const sm_registration *a, const sm_registration *b)
 {
 	return a->key_type == b->key_type && a->key_typmod == b->key_typmod &&
 		a->value_type == b->value_type && a->value_typmod == b->value_typmod &&
-		a->key_column == b->key_column &&
+		a->key_column == b->key_column && a->value_column == b->value_column &&
 		memcmp(a->columns, b->columns, sizeof(a->columns)) == 0;
 }
 

@@ -19,7 +19,8 @@ typedef struct sm_registration
 	int32 key_typmod;
 	Oid value_type; /* of the values that are stored */
 	int32 value_typmod;
-	int32 key_column;
+	AttrNumber key_column;
+	AttrNumber value_column;
 	uint64 columns[2]; /* of a row, see sm_types */
 	uint64 id;		   /* of the map; never reused */
 	uint32 first_shard;

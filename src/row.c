@@ -51,6 +51,28 @@ sm_row_check_nulls(const sm_types *types, TupleDesc desc, const bool *nulls)
 	}
 }
 
+/*
+ * A datum as it stands in a row, without toast, and short if its type can be: equal rows are
+ * the same bytes, whatever a column's storage is, and wherever the datum comes from.
+ */
+static Datum
+plain_datum(Form_pg_attribute att, Datum datum)
+{
+	struct varlena *value = PG_DETOAST_DATUM_PACKED(datum);
+	struct varlena *copy;
+	Size len;
+
+	/* a tuple makes all others short */
+	if (att->attstorage != TYPSTORAGE_PLAIN || !VARATT_CAN_MAKE_SHORT(value) ||
+		get_typstorage(att->atttypid) == TYPSTORAGE_PLAIN)
+		return PointerGetDatum(value);
+	len = VARATT_CONVERTED_SHORT_SIZE(value);
+	copy = palloc(len);
+	SET_VARSIZE_SHORT(copy, len);
+	memcpy(VARDATA_SHORT(copy), VARDATA(value), len - VARHDRSZ_SHORT);
+	return PointerGetDatum(copy);
+}
+
 /* The bytes of a row's value, in memory of the current context. */
 sm_bytes
 sm_row_pack(const sm_types *types, TupleDesc desc, const Datum *values,
@@ -71,7 +93,7 @@ sm_row_pack(const sm_types *types, TupleDesc desc, const Datum *values,
 			continue;
 		datums[i] = values[i];
 		if (att->attlen == -1)
-			datums[i] = PointerGetDatum(PG_DETOAST_DATUM_PACKED(values[i]));
+			datums[i] = plain_datum(att, values[i]);
 	}
 	tuple = sm_form_minimal_tuple(desc, datums, absent);
 	len = tuple->t_len - START;
@@ -111,7 +133,7 @@ Datum
 sm_row_datum(const sm_types *types, sm_bytes key, sm_bytes bytes, int64 expires,
 			 bool has_ttl)
 {
-	TupleDesc desc = lookup_rowtype_tupdesc(types->value_type, -1);
+	TupleDesc desc = sm_row_desc(types);
 	Datum *values = palloc(desc->natts * sizeof(Datum));
 	bool *nulls = palloc(desc->natts * sizeof(bool));
 	AttrNumber expires_column = types->expires_column;
@@ -154,7 +176,7 @@ sm_bytes
 sm_row_argument(const sm_types *types, Datum composite, sm_bytes key, int64 *expires)
 {
 	HeapTupleHeader header = DatumGetHeapTupleHeader(composite);
-	TupleDesc desc = lookup_rowtype_tupdesc(types->value_type, -1);
+	TupleDesc desc = sm_row_desc(types);
 	Datum *values = palloc(desc->natts * sizeof(Datum));
 	bool *nulls = palloc(desc->natts * sizeof(bool));
 	AttrNumber expires_column = types->expires_column;

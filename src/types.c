@@ -258,13 +258,19 @@ sm_check_layout(const sm_types *types, const char *bytes, size_t len)
 		return len;
 	if (len >= sizeof(layout))
 		memcpy(layout, bytes + len - sizeof(layout), sizeof(layout));
-	if (memcmp(layout, types->layout, sizeof(layout)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_DATATYPE_MISMATCH),
-				 errmsg("type %s has been altered since the value was stored",
-						format_type_be(types->value_type)),
-				 errhint("Delete or replace the key, or clear the map.")));
-	return len - sizeof(layout);
+	if (memcmp(layout, types->layout, sizeof(layout)) == 0)
+		return len - sizeof(layout);
+	ereport(
+		ERROR,
+		(errcode(ERRCODE_DATATYPE_MISMATCH),
+		 sm_is_row(types) ?
+			 errmsg(
+				 "the type of a column of map %s has been altered since the row was stored",
+				 format_type_be(types->value_type)) :
+			 errmsg("type %s has been altered since the value was stored",
+					format_type_be(types->value_type)),
+		 errhint("Use syncmap.delete or syncmap.put for the key, or clear the map.")));
+	pg_unreachable();
 }
 
 static void

@@ -71,6 +71,9 @@ sm_is_text(const sm_types *types)
 
 /* columns.c */
 extern void sm_types_read(Relation rel, sm_types *types);
+extern bool sm_types_fit(Relation rel);
+extern TupleDesc sm_row_desc(const sm_types *types);
+extern _Noreturn void sm_map_was_altered(Oid relid);
 extern void sm_check_column_options(List *options);
 
 extern bool sm_is_key_type(Oid type);
