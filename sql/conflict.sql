@@ -89,6 +89,7 @@ SELECT on_both($$INSERT INTO $m VALUES ('a', 5) ON CONFLICT ON CONSTRAINT nobody
 SELECT on_both($$INSERT INTO $m VALUES ('a', 5) ON CONFLICT DO UPDATE SET value = 2$$);
 -- a second time
 SELECT on_both($$INSERT INTO $m VALUES ('a', 5), ('a', 6) ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value$$);
+SELECT on_both($$INSERT INTO $m VALUES ('n', 5), ('n', 6) ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value$$);
 SELECT on_both($$INSERT INTO $m VALUES ('z', 1), ('z', 1) ON CONFLICT (key) DO UPDATE SET value = $m.value WHERE $m.value = 0$$);
 SELECT on_both($$INSERT INTO $m VALUES ('n', 1), ('n', 1) ON CONFLICT (key) DO NOTHING$$);
 SELECT on_both($$INSERT INTO $m VALUES ('a', 0), ('a', 3), ('b', 2) ON CONFLICT (key) DO UPDATE SET value = EXCLUDED.value WHERE EXCLUDED.value > 0$$);

@@ -6,10 +6,16 @@
  * once, for everybody, and ROLLBACK does not undo it.
  *
  * An UPDATE or DELETE first reads its rows.  When it writes one, the pair may be
- * another one already.  Where the statement has looked at more than the key, in WHERE,
- * or in what it sets, that is an error (40001), so that no change of others is lost, and
- * nothing is deleted that did not qualify; where it has not, it makes no difference, and
- * an UPDATE leaves what it does not set as it is.
+ * another one already.  Where the statement has looked at nothing but the key, that makes
+ * no difference, and an UPDATE leaves what it does not set as it is.  Where it has looked at
+ * more, in WHERE, or in what it sets, the pair is compared, and if it is another one the row
+ * is looked at again, as one of a table is in READ COMMITTED: what no longer qualifies is
+ * left alone, and no change of others is lost.  Where that can't be, it is an error (40001).
+ *
+ * ON CONFLICT DO UPDATE reads the pair, has PostgreSQL evaluate the clause against it, and
+ * compares it in the same way: from the start again, until the pair is the one that it saw, or
+ * the key is not there and the row is stored.  So each row takes effect at one moment.  What
+ * has been tried in vain leaves nothing behind, but for what triggers and functions have done.
  */
 #include "compat.h"
 

@@ -1,7 +1,8 @@
 # Updates in a crowd: none is lost, and none fails without a need.
 #
 # What is attacked: an UPDATE that computes a value from what it has read, in whatever way,
-# either stores it where that still is, or fails with 40001; so a counter has as many as
+# either stores it where that still is, or computes it anew, or fails with 40001, if it has
+# read the value in a query that is not run again; so a counter has as many as
 # statements have succeeded.  One that looks at keys only never fails.
 #
 # SECONDS_LOST=n: so long for each statement.
