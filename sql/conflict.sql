@@ -316,7 +316,7 @@ DELETE FROM m USING generate_series(1, 3) i WHERE key = 'a' RETURNING key;
 TRUNCATE m;
 INSERT INTO m VALUES ('a', 1), ('b', 2) RETURNING key, xmax = 0 AS inserted;
 INSERT INTO m VALUES ('b', 1), ('c', 2) ON CONFLICT (key) DO UPDATE SET value = 9 RETURNING key, value, xmax = 0 AS inserted, m, tableoid::regclass;
--- what writes other maps in the meantime is no reason to give up; an aggregate of a user may read this one
+-- a key that is set to what it is
 UPDATE m SET key = 'b', value = value + 1 WHERE key = 'b' RETURNING *;
 \set VERBOSITY terse
 DROP FOREIGN TABLE m, e, x, y, w, big, j, many CASCADE;
