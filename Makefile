@@ -38,7 +38,7 @@ endif
 # ---- what is tested ------------------------------------------------------
 
 # In this order: the first makes the extension, the last drops it.
-REGRESS = syncmap errors values semantics types tables ranges ttl memory transactions statistics places readonly locking permanence conversions own_keys keys conflict hints corners watch readthrough columns privileges
+REGRESS = syncmap errors values semantics types tables ranges ttl memory transactions statistics places readonly locking permanence conversions own_keys keys conflict hints corners watch readthrough columns clients privileges
 REGRESS_OPTS = --encoding=UTF8 --no-locale
 
 # ---- PGXS ----------------------------------------------------------------

@@ -1,6 +1,7 @@
 // clients.mjs: what a client of Node does in a second, for ./clients
 //
 // usage: node clients.mjs WHAT TABLE SECONDS
+// Prints how often a second, and how often in all, with what came before that was measured.
 
 import {promisify} from 'node:util';
 import connectPgSimple from 'connect-pg-simple';
@@ -59,8 +60,8 @@ const during = async (ms) => {
 	}));
 	return done;
 };
-await during(300);
+const before = await during(300);
 const begun = Date.now();
 const done = await during(seconds * 1000);
-console.log(Math.round(done * 1000 / (Date.now() - begun)));
+console.log(Math.round(done * 1000 / (Date.now() - begun)), before + done);
 await pool.end();

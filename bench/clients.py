@@ -1,6 +1,7 @@
 """What Django's cache does in a second, for ./clients.
 
 usage: clients.py WHAT TABLE SECONDS ENTRIES
+Prints how often a second, and how often in all, with what came before that was measured.
 """
 
 import os
@@ -46,4 +47,4 @@ done, begun = 0, time.monotonic()
 while time.monotonic() < begun + seconds:
     run()
     done += 1
-print('%.0f' % (done / (time.monotonic() - begun)))
+print('%.0f %d' % (done / (time.monotonic() - begun), 100 + done))

@@ -69,9 +69,15 @@ in_turn()
 # processor time of sessions that have ended, in microseconds
 processor_time()
 {
-	sleep 0.2					# for the last of them
+	local postmaster try
+
+	postmaster=$(head -n 1 "$work/data/postmaster.pid")
+	for try in {1..100}; do		# for the last of them
+		sleep 0.1
+		ps --ppid "$postmaster" -o args= | grep -c '\[local\]' >/dev/null || break
+	done
 	awk -v tick="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); printf "%.0f", ($14 + $15) * 1000000 / tick }' \
-		"/proc/$(head -n 1 "$work/data/postmaster.pid")/stat"
+		"/proc/$postmaster/stat"
 }
 
 # pgbench NAME OPTION...: a figure of NAME, statements a second, and one of "NAME, us", the

@@ -165,7 +165,7 @@ missing_packages()
 			/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || echo python3-psycopg2
 			/usr/bin/python3 -c 'import sqlalchemy' 2>/dev/null || echo python3-sqlalchemy
 			command -v php >/dev/null || echo php-cli
-			php -m 2>/dev/null | grep -qx pdo_pgsql || echo php-pgsql
+			php -r 'exit((int) !extension_loaded("pdo_pgsql"));' 2>/dev/null || echo php-pgsql
 			[ -f /usr/share/php/Symfony/Component/Cache/autoload.php ] || echo php-symfony-cache
 			[ -f /usr/share/php/Psr/SimpleCache/autoload.php ] || echo php-psr-simple-cache
 			[ -f /usr/share/php/Cache/IntegrationTests/autoload.php ] || echo php-cache-integration-tests
