@@ -374,7 +374,7 @@ duplicate_key(const modify_state *state, sm_bytes key)
 					   get_attname(state->relid, state->types.key_column, false),
 					   OidOutputFunctionCall(output, datum)),
 			 errhint(
-				 "syncmap.put replaces its value; ON CONFLICT DO NOTHING leaves it.")));
+				 "syncmap.put and ON CONFLICT ... DO UPDATE replace its value; ON CONFLICT DO NOTHING leaves it.")));
 }
 
 /*
