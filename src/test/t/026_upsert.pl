@@ -75,6 +75,9 @@ my %adds = (
 	upsert_view => q(INSERT INTO v AS x VALUES (1, 'k' || :k) ON CONFLICT (k) DO UPDATE SET number = x.number + 1;),
 	upsert_cte => q(WITH w AS (INSERT INTO c VALUES ('k' || :k, 1) ON CONFLICT (key) DO UPDATE SET n = c.n + 1 RETURNING n) SELECT n FROM w;),
 	upsert_plpgsql => q(SELECT add('k' || :k);),
+	# with time for others between reading and writing
+	upsert_slow => q(INSERT INTO c VALUES ('k' || :k, 1) ON CONFLICT (key) DO UPDATE SET n = c.n + 1 WHERE pg_sleep(0.002) IS NOT NULL;),
+	update_slow => q(UPDATE c SET n = n + 1 WHERE key = 'k' || :k AND pg_sleep(0.002) IS NOT NULL;),
 	update => q(UPDATE c SET n = n + 1 WHERE key = 'k' || :k;),
 	update_any => q(UPDATE c SET n = n + 1 WHERE key = ANY (ARRAY['k' || :k, 'none']);),
 	update_scan => q(UPDATE c SET n = n + 1 WHERE right(key, 1) = (:k)::text;),
@@ -113,7 +116,8 @@ is(sql(q(SELECT sum(until) - 20000000000000 FROM l)), $later, 'expiry: no change
 # what is taken out, and what is there in the end, is what was put in
 sql(q(TRUNCATE c));
 my $put = crowd('taken', "\\set k random(1, 3)\nINSERT INTO c VALUES ('k' || :k, 1) ON CONFLICT (key) DO UPDATE SET n = c.n + 1;\n" x 4 .
-	"\\set k random(1, 3)\nWITH d AS (DELETE FROM c WHERE key = 'k' || :k AND n >= 3 RETURNING n) INSERT INTO taken SELECT n FROM d;\n");
+	"\\set k random(1, 3)\nWITH d AS (DELETE FROM c WHERE key = 'k' || :k AND n >= 3 RETURNING n) INSERT INTO taken SELECT n FROM d;\n" .
+	"\\set k random(1, 3)\nWITH d AS (DELETE FROM c WHERE key = 'k' || :k AND n >= 3 AND pg_sleep(0.002) IS NOT NULL RETURNING n) INSERT INTO taken SELECT n FROM d;\n");
 is(sql(q(SELECT coalesce((SELECT sum(n) FROM c), 0) + (SELECT sum(n) FROM taken))), 4 * $put, 'taken: none is lost, or taken twice') or diag "SEED=$seed";
 is(sql(q(SELECT count(*) FROM taken WHERE n < 3)), 0, 'taken: none that does not qualify');
 
