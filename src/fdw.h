@@ -26,7 +26,8 @@ typedef enum sm_plan_item
 	SM_PLAN_DESCENDING, /* a range only */
 	SM_PLAN_STRATEGIES, /* a range only: of the clauses' operators, a list */
 	SM_PLAN_JOINED,		/* a lookup by what is joined: see shown_clauses */
-	SM_PLAN_MEETS_OWN	/* what the statement writes, if it is not read before */
+	SM_PLAN_MEETS_OWN,	/* what the statement writes, if it is not read before */
+	SM_PLAN_IS_TARGET	/* of what is changed */
 } sm_plan_item;
 
 /*

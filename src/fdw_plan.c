@@ -118,10 +118,60 @@ may_write(const PlannerInfo *root, const Query *query, Oid relid, AttrNumber key
 	return false;
 }
 
+/* Is it the map that a query changes? */
+static bool
+is_target(const PlannerInfo *root, const RelOptInfo *rel)
+{
+	return bms_is_member((int) rel->relid, root->all_result_relids);
+}
+
+/* Does a query read a map, other than where it changes it? */
+static bool
+reads_map(const PlannerInfo *root, Oid relid)
+{
+	bool has_parents = has_superclass(relid);
+	int index = 0;
+	ListCell *cell;
+
+	foreach (cell, root->parse->rtable)
+	{
+		const RangeTblEntry *rte = lfirst_node(RangeTblEntry, cell);
+
+		index++;
+		if (rte->rtekind == RTE_RELATION &&
+			!bms_is_member(index, root->all_result_relids) &&
+			(rte->relid == relid ||
+			 (has_parents && rte->inh && has_subclass(rte->relid))))
+			return true;
+	}
+	return false;
+}
+
+/* Does a statement read the map that one of its queries changes, in another place? */
+static bool
+reads_elsewhere(const PlannerInfo *root, Oid relid)
+{
+	ListCell *cell;
+
+	for (const PlannerInfo *query = root; query != NULL; query = query->parent_root)
+	{
+		if (reads_map(query, relid))
+			return true;
+	}
+	foreach (cell, root->glob->subroots)
+	{
+		if (reads_map(lfirst_node(PlannerInfo, cell), relid))
+			return true;
+	}
+	return false;
+}
+
 /*
  * Might what is read here be met again as the statement has written it?  What is to be
  * changed is read once, so it meets only keys that are new; in all other places of the
- * statement the map is what it was before.
+ * statement the map is what it was before.  And where there are such places, what is to be
+ * changed must have been read before them: that is what it is compared with, see
+ * fdw_scan.c.
  */
 static bool
 may_meet_own(const PlannerInfo *root, const RelOptInfo *rel, Oid relid, AttrNumber key)
@@ -130,7 +180,7 @@ may_meet_own(const PlannerInfo *root, const RelOptInfo *rel, Oid relid, AttrNumb
 
 	while (top->parent_root != NULL)
 		top = top->parent_root;
-	if (!bms_is_member((int) rel->relid, root->all_result_relids))
+	if (!is_target(root, rel) || reads_elsewhere(root, relid))
 		key = InvalidAttrNumber;
 	return may_write(top, top->parse, relid, key);
 }
@@ -684,6 +734,7 @@ sm_fdw_plan(PlannerInfo *root, RelOptInfo *baserel, Oid foreigntableid,
 	private = list_make5(makeInteger(access), makeBoolean(needs_value(baserel, quals)),
 						 descending, strategies, joined);
 	private = lappend(private, makeBoolean(info->meets_own));
+	private = lappend(private, makeBoolean(is_target(root, baserel)));
 	return make_foreignscan(tlist, quals, baserel->relid, exprs, private, NIL, recheck,
 							outer_plan);
 }

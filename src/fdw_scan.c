@@ -406,6 +406,81 @@ collect(ForeignScanState *node, scan_state *state)
 	sm_rows_finish(state->collected);
 }
 
+/* ---- what is read before the statement writes ---- */
+
+/* Reads all that the scan may give, before the statement has written any. */
+static void
+read_now(ForeignScanState *node)
+{
+	scan_state *state = node->fdw_state;
+
+	if (state->access == SM_LOOKUP)
+		collect(node, state);
+	else
+		take_snapshot(node, state);
+}
+
+/* A place of a statement where a map is read that it also changes. */
+typedef struct own_read
+{
+	ForeignScanState *node;
+	MemoryContextCallback callback; /* at the statement's end */
+	struct own_read *next;
+} own_read;
+
+static own_read *own_reads = NULL; /* of all statements that are under way */
+
+static void
+forget_read(void *read)
+{
+	own_read **link = &own_reads;
+
+	while (*link != read)
+		link = &(*link)->next;
+	*link = (*link)->next;
+}
+
+static void
+remember_read(ForeignScanState *node)
+{
+	MemoryContext context = node->ss.ps.state->es_query_cxt;
+	own_read *read = MemoryContextAllocZero(context, sizeof(own_read));
+
+	read->node = node;
+	read->callback.func = forget_read;
+	read->callback.arg = read;
+	read->next = own_reads;
+	own_reads = read;
+	MemoryContextRegisterResetCallback(context, &read->callback);
+}
+
+/*
+ * What is to be changed has been read just now, and will be compared with what is there then.
+ * So whatever the statement reads of the map elsewhere must not be older: what a change of
+ * others has come after would be lost (W1).
+ */
+static void
+read_others_again(const ForeignScanState *target)
+{
+	Oid relid = RelationGetRelid(target->ss.ss_currentRelation);
+
+	for (own_read *read = own_reads; read != NULL; read = read->next)
+	{
+		scan_state *state = read->node->fdw_state;
+
+		if (read->node->ss.ps.state != target->ss.ps.state || state->relid != relid)
+			continue;
+		if (state->collected != NULL)
+			sm_rows_end(state->collected);
+		if (state->scanning)
+			sm_scan_end(&state->scan);
+		state->collected = NULL;
+		state->scanning = false;
+		state->evaluated = false;
+		read_now(read->node);
+	}
+}
+
 /* ---- what the executor calls ---- */
 
 /* BeginForeignScan. */
@@ -430,13 +505,13 @@ sm_fdw_begin_scan(ForeignScanState *node, int eflags)
 	else if (state->access == SM_RANGE)
 		begin_range(node, state, plan);
 
-	/* before the statement has put any */
 	if (!boolVal(list_nth(plan->fdw_private, SM_PLAN_MEETS_OWN)))
 		return;
-	if (state->access == SM_LOOKUP)
-		collect(node, state);
+	read_now(node);
+	if (boolVal(list_nth(plan->fdw_private, SM_PLAN_IS_TARGET)))
+		read_others_again(node);
 	else
-		take_snapshot(node, state);
+		remember_read(node);
 }
 
 /* Adds what was looked up to EXPLAIN's counts, which are not there yet at the start. */
