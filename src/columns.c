@@ -337,7 +337,9 @@ column_named(Relation rel, const char *name, const char *option)
 	if (column == InvalidAttrNumber)
 		return column;
 	value = column_option(rel, column, option);
-	return value != NULL && is_false(value) ? InvalidAttrNumber : column;
+	if (value != NULL && is_false(value))
+		return InvalidAttrNumber;
+	return column;
 }
 
 /* The first column that has not got the option key 'false', or InvalidAttrNumber. */
