@@ -272,7 +272,9 @@ warned("CREATE FOREIGN TABLE hot PARTITION OF parts FOR VALUES IN ('h') $ordered
 warned("CREATE FOREIGN TABLE heir () INHERITS (parent) $ordered", 'Declare the column, where it is inherited from, as: key character varying(9) COLLATE "C"', 'what inherits');
 like(answer("CREATE FOREIGN TABLE heir2 (key varchar(9), more text) INHERITS (parent) $ordered"), qr/^WARNING:  the order of map "heir2"/m, 'a column that is merged with an inherited one is warned, too');
 is(collation('heir2'), '"default"', 'and has the collation that it has there');
-warned("SET check_function_bodies = off; CREATE FOREIGN TABLE restored (key text, value text) $ordered", 'Use: ALTER FOREIGN TABLE public.restored ALTER COLUMN key TYPE text COLLATE "C"', 'what a dump makes');
+# a dump gives a column its options later, so which one is the key is not known yet
+unlike(answer("SET check_function_bodies = off; CREATE FOREIGN TABLE restored (key text, value text) $ordered"), qr/WARNING|NOTICE/, 'what a dump makes is not warned');
+is(collation('restored'), '"default"', 'and has the collation that the dump says');
 
 # a dump restores each as it was, a partition among them
 sql('INSERT INTO parts VALUES (\'h\', \'hot\'); CREATE FOREIGN TABLE o_c (key text, value text) ' . $ordered, 'other');
