@@ -161,6 +161,7 @@ missing_packages()
 		clients)
 			command -v node >/dev/null || echo nodejs
 			command -v npm >/dev/null || echo npm
+			command -v xz >/dev/null || echo xz-utils
 			/usr/bin/python3 -c 'import django' 2>/dev/null || echo python3-django
 			/usr/bin/python3 -c 'import psycopg2' 2>/dev/null || echo python3-psycopg2
 			/usr/bin/python3 -c 'import sqlalchemy' 2>/dev/null || echo python3-sqlalchemy
