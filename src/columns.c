@@ -119,14 +119,6 @@ add_layout(pg_cryptohash_ctx *digest, Oid type)
 	}
 }
 
-/* Is it one of the columns that are the value? */
-static bool
-is_value(const sm_types *types, Form_pg_attribute att)
-{
-	return !att->attisdropped && att->attnum != types->key_column &&
-		att->attnum != types->expires_column;
-}
-
 /* Finds out the layout of the composite types in a map's values. */
 static void
 read_layout(TupleDesc desc, sm_types *types)
@@ -138,7 +130,7 @@ read_layout(TupleDesc desc, sm_types *types)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (is_value(types, att))
+		if (sm_is_value(types, att))
 			found |= add_layout(digest, att->atttypid);
 	}
 	if (found)
@@ -158,7 +150,7 @@ read_columns(TupleDesc desc, const sm_types *types, uint64 columns[2])
 	for (int i = 0; i < desc->natts; i++)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
-		bool value = is_value(types, att);
+		bool value = sm_is_value(types, att);
 		bool not_null = value && att->attnotnull;
 
 		add_to_digest(digest, &value, sizeof(value));
@@ -438,7 +430,7 @@ find_value(Relation rel, sm_types *types)
 
 	for (int i = 0; i < desc->natts; i++)
 	{
-		if (!is_value(types, TupleDescAttr(desc, i)))
+		if (!sm_is_value(types, TupleDescAttr(desc, i)))
 			continue;
 		value = TupleDescAttr(desc, i);
 		count++;

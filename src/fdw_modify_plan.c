@@ -184,10 +184,9 @@ sets_value(const List *sets, TupleDesc desc, const sm_types *types)
 {
 	for (int i = 0; i < desc->natts; i++)
 	{
-		AttrNumber column = TupleDescAttr(desc, i)->attnum;
+		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (!TupleDescAttr(desc, i)->attisdropped && column != types->key_column &&
-			column != types->expires_column && !list_member_int(sets, column))
+		if (sm_is_value(types, att) && !list_member_int(sets, att->attnum))
 			return false;
 	}
 	return true;

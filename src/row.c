@@ -21,13 +21,6 @@
 /* What of a MinimalTuple is stored starts there: its length is that of the value. */
 #define START MINIMAL_TUPLE_DATA_OFFSET
 
-static bool
-is_value(const sm_types *types, Form_pg_attribute att)
-{
-	return !att->attisdropped && att->attnum != types->key_column &&
-		att->attnum != types->expires_column;
-}
-
 static const char *
 map_name(const sm_types *types)
 {
@@ -42,7 +35,7 @@ sm_row_check_nulls(const sm_types *types, TupleDesc desc, const bool *nulls)
 	{
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
-		if (nulls[i] && att->attnotnull && is_value(types, att))
+		if (nulls[i] && att->attnotnull && sm_is_value(types, att))
 			ereport(ERROR,
 					(errcode(ERRCODE_NOT_NULL_VIOLATION),
 					 errmsg("null value in column \"%s\" of map \"%s\"",
@@ -88,7 +81,7 @@ sm_row_pack(const sm_types *types, TupleDesc desc, const Datum *values,
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		datums[i] = (Datum) 0;
-		absent[i] = nulls[i] || !is_value(types, att);
+		absent[i] = nulls[i] || !sm_is_value(types, att);
 		if (absent[i])
 			continue;
 		datums[i] = values[i];

@@ -51,6 +51,14 @@ sm_is_row(const sm_types *types)
 	return types->value_column == InvalidAttrNumber;
 }
 
+/* Is it one of the columns that are the value? */
+static inline bool
+sm_is_value(const sm_types *types, Form_pg_attribute att)
+{
+	return !att->attisdropped && att->attnum != types->key_column &&
+		att->attnum != types->expires_column;
+}
+
 static inline bool
 sm_has_layout(const sm_types *types)
 {
